@@ -1,0 +1,77 @@
+"""Starts TensorFlow: how many threads, deterministic kernels, and a clean terminal."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# What TensorFlow tells on every start on a machine without a GPU. Errors and anything else
+# still reach the terminal.
+_NOISE = re.compile(rb"^[IW]\d{4} |^WARNING: All log messages before absl|CUDA error: Failed call")
+
+_started_with: int | None = None
+
+
+def available_cores() -> int:
+    """Cores that this process may use (a container's or cluster's share counts)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start(threads: int | None) -> int:
+    """Imports TensorFlow and fixes its thread count for the life of this process.
+
+    Args:
+        threads: CPU threads; None: all cores.
+
+    Returns:
+        The number of threads in force.
+
+    Raises:
+        RuntimeError: this process already runs TensorFlow with another number of threads,
+            which cannot be changed.
+    """
+    global _started_with
+    wanted = threads or available_cores()
+    if _started_with is None:
+        _start(wanted)
+        _started_with = wanted
+    if _started_with != wanted:
+        raise RuntimeError(
+            f"trainer.threads={wanted}: this process runs TensorFlow with {_started_with} threads, "
+            "which cannot change; start another process"
+        )
+    return wanted
+
+
+def _start(threads: int) -> None:
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    with _without_noise():
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        tf.config.experimental.enable_op_determinism()
+        tf.constant(0)  # creates the devices
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Holds back what native code writes to stderr, and then passes on all but the noise."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            captured.seek(0)
+            for line in captured:
+                if not _NOISE.search(line):
+                    sys.stderr.buffer.write(line)
+            sys.stderr.flush()

@@ -1,0 +1,80 @@
+"""Errors of the command line in one line each: what is wrong, where, and what would be right."""
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from typing import Any, NoReturn
+
+from bnexp.config import Config, ConfigError, nearest
+from bnexp.runs import RunError
+
+BAD_INPUT = 2
+SHOW_TRACE = "HYDRA_FULL_ERROR"  # Hydra's own switch
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Tells bad input in one line, without a trace, and leaves with exit code 2.
+
+    With HYDRA_FULL_ERROR=1 set by the user, errors pass.
+    """
+    if os.environ.get(SHOW_TRACE) == "1":
+        yield
+        return
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    os.environ[SHOW_TRACE] = "1"  # Hydra then leaves errors to us
+    try:
+        yield
+    except (ConfigError, RunError) as error:
+        message = str(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        message = explain(error)
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    else:
+        return
+    finally:
+        del os.environ[SHOW_TRACE]
+    bad_input(message)
+
+
+def bad_input(message: str) -> NoReturn:
+    """Leaves the program with one line on stderr."""
+    print(f"bnexp: {message}", file=sys.stderr)
+    raise SystemExit(BAD_INPUT)
+
+
+def explain(error: Exception) -> str:
+    """One line for what Hydra or OmegaConf found wrong with the command line."""
+    text = str(error)
+    cause = str(error.__cause__ or "")
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        return f"unknown key '{unknown[1]}'{nearest(unknown[1], known_keys())}"
+    if missing := re.search(r"Could not find '(?:config/)?([\w/]+)/(\w+)'", text):
+        options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
+        hint = nearest(missing[2], options)
+        return f"unknown option {missing[1]}={missing[2]}{hint} (there are: {', '.join(options)})"
+    if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{ambiguous[1]} has several values; add --multirun to sweep over them"
+    if mistyped := re.search(r"Error merging override (\S*)", text):
+        return f"{mistyped[1]}: {cause.splitlines()[0]}"
+    if unparsed := re.search(r"Error (?:when )?parsing override '(.*)'", text):
+        return f"{unparsed[1]}: not a valid override; write key=value"
+    return "; ".join(line.strip() for line in f"{text}\n{cause}".splitlines() if line.strip())
+
+
+def known_keys() -> list[str]:
+    """Every key and group that may be overridden."""
+    return [*_keys(Config), "experiment"]
+
+
+def _keys(schema: Any, prefix: str = "") -> Iterable[str]:
+    for item in fields(schema):
+        yield prefix + item.name
+        if is_dataclass(item.type):
+            yield from _keys(item.type, f"{prefix}{item.name}.")

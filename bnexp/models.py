@@ -1,0 +1,164 @@
+"""Networks from config: ordinary Keras models, with initial weights drawn by named streams."""
+
+from collections.abc import Callable
+
+import keras
+
+from bnexp.config import Init, Model, Norm
+from bnexp.normalization import BatchNorm
+from bnexp.seeds import stream_seed
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def build_model(
+    config: Model,
+    norm: Norm,
+    input_shape: tuple[int, ...],
+    classes: int,
+    precision: str = "float32",
+) -> keras.Model:
+    """A network from images (batch, height, width, channels) to logits (batch, classes).
+
+    Logits are float32 whatever the precision. Weights are zero until `initialize`.
+
+    Args:
+        config: the `model` group.
+        norm: the `norm` group: what stands before (or after) each nonlinearity.
+        input_shape: (height, width, channels).
+        classes: number of outputs.
+        precision: float32 or bfloat16 (Keras's mixed policy).
+    """
+    inputs = keras.Input(input_shape, name="images")
+    stack = _Stack(config, norm, POLICIES[precision])
+    features = BUILDERS[config.kind](config, stack, inputs)
+    if config.dropout:
+        features = keras.layers.Dropout(config.dropout, seed=0, dtype=stack.policy, name="dropout")(
+            features
+        )
+    logits = keras.layers.Dense(
+        classes, kernel_initializer="zeros", dtype="float32", name="logits"
+    )(features)
+    return keras.Model(inputs, logits, name=config.kind)
+
+
+class _Stack:
+    """The unit that all networks repeat: a linear map, a norm and a nonlinearity."""
+
+    def __init__(self, config: Model, norm: Norm, policy: str) -> None:
+        self._activation = config.activation
+        self._norm = norm
+        self.policy = policy
+
+    def normalized(
+        self, name: str, linear: Callable[..., keras.layers.Layer], x: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """linear -> norm -> nonlinearity, or with norm.position=post the last two exchanged.
+
+        Before a norm the linear map has no bias: beta takes its place (section 3.2).
+        """
+        pre = self._norm.kind != "none" and self._norm.position == "pre"
+        x = linear(use_bias=not pre, dtype=self.policy, name=name)(x)
+        if pre:
+            x = self._normalizer(name)(x)
+        x = self.activate(name, x)
+        if self._norm.kind != "none" and not pre:
+            x = self._normalizer(name)(x)
+        return x
+
+    def activate(self, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
+        layer = keras.layers.Activation(
+            self._activation, dtype=self.policy, name=f"{name}_{self._activation}"
+        )
+        return layer(x)
+
+    def _normalizer(self, name: str) -> keras.layers.Layer:
+        return NORMALIZERS[self._norm.kind](self._norm, self.policy, f"{name}_norm")
+
+
+def _mlp(config: Model, stack: _Stack, x: keras.KerasTensor) -> keras.KerasTensor:
+    x = keras.layers.Flatten(dtype=stack.policy, name="flatten")(x)
+    for index, units in enumerate(config.hidden, start=1):
+        x = stack.normalized(f"dense_{index}", _dense(units), x)
+    return x
+
+
+def _cnn(config: Model, stack: _Stack, x: keras.KerasTensor) -> keras.KerasTensor:
+    for index, filters in enumerate(config.filters, start=1):
+        x = stack.normalized(f"conv_{index}", _conv(filters, config.kernel_size), x)
+        x = keras.layers.MaxPooling2D(
+            padding="same", dtype=stack.policy, name=f"conv_{index}_pool"
+        )(x)
+    x = keras.layers.Flatten(dtype=stack.policy, name="flatten")(x)
+    for index, units in enumerate(config.hidden, start=1):
+        x = _dense(units)(dtype=stack.policy, name=f"dense_{index}")(x)
+        x = stack.activate(f"dense_{index}", x)
+    return x
+
+
+def _dense(units: int) -> Callable[..., keras.layers.Layer]:
+    def layer(**kwargs: object) -> keras.layers.Layer:
+        return keras.layers.Dense(units, kernel_initializer="zeros", **kwargs)
+
+    return layer
+
+
+def _conv(filters: int, size: int) -> Callable[..., keras.layers.Layer]:
+    def layer(**kwargs: object) -> keras.layers.Layer:
+        return keras.layers.Conv2D(
+            filters, size, padding="same", kernel_initializer="zeros", **kwargs
+        )
+
+    return layer
+
+
+def _batch_norm(norm: Norm, policy: str, name: str) -> keras.layers.Layer:
+    return BatchNorm(momentum=norm.momentum, epsilon=norm.epsilon, dtype=policy, name=name)
+
+
+BUILDERS: dict[str, Callable[[Model, _Stack, keras.KerasTensor], keras.KerasTensor]] = {
+    "mlp": _mlp,
+    "cnn": _cnn,
+}
+NORMALIZERS: dict[str, Callable[[Norm, str, str], keras.layers.Layer]] = {"batch": _batch_norm}
+INITIALIZERS: dict[str, Callable[[float, int], keras.initializers.Initializer]] = {
+    "gaussian": lambda stddev, seed: keras.initializers.RandomNormal(0.0, stddev, seed),
+    "truncated": lambda stddev, seed: keras.initializers.TruncatedNormal(0.0, stddev, seed),
+    "glorot": lambda _, seed: keras.initializers.GlorotUniform(seed),
+    "he": lambda _, seed: keras.initializers.HeNormal(seed),
+}
+
+
+def weight_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers with a kernel, first to last: what the paper writes as W (and b)."""
+    kinds = (keras.layers.Dense, keras.layers.Conv2D)
+    return [layer for layer in model.layers if isinstance(layer, kinds)]
+
+
+def initialize(model: keras.Model, init: Init, seed: int) -> None:
+    """Sets every variable to its value before step 0.
+
+    The kernel of the k-th layer and the masks of the k-th dropout depend on `init`, `seed`
+    and k alone, so that networks with and without norm start from the same kernels.
+    """
+    for index, layer in enumerate(weight_layers(model)):
+        stddev = init.stddev
+        if isinstance(layer, keras.layers.Conv2D) and init.conv_stddev is not None:
+            stddev = init.conv_stddev
+        draw = INITIALIZERS[init.kind](stddev, stream_seed(seed, "weights", index))
+        layer.kernel.assign(draw(layer.kernel.shape))
+        if layer.bias is not None:
+            layer.bias.assign(keras.ops.full_like(layer.bias, init.bias))
+    for layer in model.layers:
+        if isinstance(layer, BatchNorm):
+            _reset_norm(layer)
+    dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    for index, layer in enumerate(dropouts):
+        # Keras's counter-based generator: the seed, then how often it was drawn from
+        layer.seed_generator.state.assign([stream_seed(seed, "dropout", index), 0])
+
+
+def _reset_norm(layer: BatchNorm) -> None:
+    for name in ("gamma", "beta", "moving_mean", "moving_variance"):
+        variable = getattr(layer, name)
+        variable.assign(getattr(layer, f"{name}_initializer")(variable.shape))

@@ -1,0 +1,37 @@
+"""Trains networks as `conf/` and the command line say: one run, or with --multirun a sweep."""
+
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from bnexp.command_line import bad_input, one_line_errors
+from bnexp.config import ConfigError, build, register_schema
+from bnexp.execute import execute
+from bnexp.runs import FAILED, run_folder, summary
+
+CONF = str(Path(__file__).resolve().parent.parent / "conf")
+
+
+def task(composed: DictConfig) -> float | None:
+    """One run; the best validation accuracy is the objective of a search."""
+    try:
+        config = build(composed)
+        result = execute(config, terminal=True)
+    except ConfigError as error:  # before Hydra adds lines of its own
+        bad_input(str(error))
+    if result["status"] == FAILED:
+        log = run_folder(config) / "run.log"
+        raise SystemExit(f"bnexp: {summary(result)} (traceback: {log})")
+    return result["best_val_accuracy"]
+
+
+def main() -> None:
+    """The command `python -m bnexp.run`."""
+    register_schema()
+    with one_line_errors():
+        hydra.main(config_path=CONF, config_name="config", version_base="1.3")(task)()
+
+
+if __name__ == "__main__":
+    main()

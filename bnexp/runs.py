@@ -1,0 +1,243 @@
+"""Run identity and run folders: what is written where, and how it is read again."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import math
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bnexp import config as schema
+from bnexp.config import Config, ConfigError, identity, scientific
+from bnexp.data.arrays import fingerprint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HISTORY_COLUMNS = ("step", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
+RESULT_FIELDS = (
+    "run_id",
+    "status",
+    "steps",
+    "test_loss",
+    "test_accuracy",
+    "test_log_loss",
+    "final_val_accuracy",
+    "best_val_accuracy",
+    "train_seconds",
+    "total_seconds",
+    "steps_per_second",
+    "error",
+    "versions",
+    "git_commit",
+    "threads",
+)
+FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
+STATUSES = (FINISHED, DIVERGED, FAILED)
+
+
+class RunError(Exception):
+    """A run folder that cannot be read; the message names the file and what is wrong."""
+
+
+def run_id(config: Config) -> str:
+    """First 10 hex digits of the SHA-256 of the canonical JSON of the scientific config.
+
+    Keys that the run does not read do not count, and of a data file counts what it holds,
+    not where it lies.
+    """
+    tree = identity(config)
+    path = tree["data"].pop("path", None)
+    if path is not None:
+        tree["data"]["sha256"] = fingerprint(path)
+    canonical = json.dumps(tree, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:10]
+
+
+def run_folder(config: Config) -> Path:
+    """outputs/<name>/<run_id>/"""
+    return config.sweep_dir / run_id(config)
+
+
+def make_folder(path: Path) -> None:
+    """Creates a folder that can be written to.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"output_dir: {path} cannot be written ({error.strerror or error})"
+        ) from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes aside and moves into place, so that a reader sees the old text or the new."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """config.yaml: the resolved scientific config."""
+    write_atomically(folder / "config.yaml", yaml.safe_dump(scientific(config), sort_keys=False))
+
+
+def _cell(value: float | int | None) -> str:
+    """9 significant digits tell any two float32 apart; what is not a finite number is empty."""
+    if value is None or not math.isfinite(value):
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.9g}"
+
+
+def write_history(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """history.csv: one row per evaluation."""
+    lines = [",".join(HISTORY_COLUMNS)]
+    lines += [",".join(_cell(row[column]) for column in HISTORY_COLUMNS) for row in rows]
+    write_atomically(folder / "history.csv", "\n".join(lines) + "\n")
+
+
+def write_result(folder: Path, result: dict[str, Any]) -> None:
+    """result.json, the last file of a run; numbers that are not finite become null."""
+    full = {field: _finite(result.get(field)) for field in RESULT_FIELDS}
+    write_atomically(folder / "result.json", json.dumps(full, indent=2, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def provenance() -> dict[str, Any]:
+    """Versions and commit, for result.json."""
+    packages = ("tensorflow", "keras", "numpy", "bnexp")
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        with contextlib.suppress(ModuleNotFoundError):
+            versions[package] = version(package)
+    return {"versions": versions, "git_commit": git_commit()}
+
+
+@functools.cache
+def git_commit() -> str | None:
+    """The commit of this code, with "-dirty" behind it if changed since; None: no checkout."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return described.stdout.strip() or None
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """result.json; None if the run is unfinished.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / "result.json"
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(result, dict) or result.get("status") not in STATUSES:
+        raise RunError(f"{path}: no result of a run (status must be one of {', '.join(STATUSES)})")
+    return result
+
+
+def summary(result: dict[str, Any]) -> str:
+    """How a run ended, in a few words."""
+    if result["status"] == FAILED:
+        return f"failed: {result['error']['type']}: {result['error']['message']}"
+    if result["status"] == DIVERGED:
+        return f"diverged at step {result['steps']}"
+    return (
+        f"validation accuracy {result['final_val_accuracy']:.4f}, "
+        f"test accuracy {result['test_accuracy']:.4f}, {result['total_seconds']:.1f} s"
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.yaml as a nested dict.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    path = folder / "config.yaml"
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RunError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    if not isinstance(tree, dict) or not {"data", "model", "norm", "seed"} <= tree.keys():
+        raise RunError(f"{path}: no config of a run")
+    return tree
+
+
+def typed_config(folder: Path) -> Config:
+    """The config of a run folder, as the run saw it.
+
+    Raises:
+        RunError: config.yaml is missing, damaged or of another version of this program.
+    """
+    try:
+        return schema.build(
+            read_config(folder)
+            | {"name": folder.parent.name or ".", "output_dir": str(folder.parent.parent)}
+        )
+    except ConfigError as error:
+        raise RunError(f"{folder / 'config.yaml'}: {error}") from error
+
+
+def find_run_folders(roots: Iterable[Path]) -> Iterator[Path]:
+    """All folders at or below the roots that hold a config.yaml, sorted, each once."""
+    seen: set[Path] = set()
+    for root in roots:
+        for path in sorted(root.rglob("config.yaml")):
+            if path.parent not in seen:
+                seen.add(path.parent)
+                yield path.parent
+
+
+def read_history(folder: Path) -> "pd.DataFrame":
+    """history.csv; empty cells are NaN.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    import pandas as pd
+
+    path = folder / "history.csv"
+    try:
+        table = pd.read_csv(path)
+        table = table.astype(dict.fromkeys(table.columns, float) | {"step": int})
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
+    missing = [column for column in HISTORY_COLUMNS if column not in table.columns]
+    if missing:
+        raise RunError(f"{path}: lacks the columns {', '.join(missing)}")
+    return table
