@@ -21,7 +21,7 @@ class BatchNorm(keras.layers.Layer):
 
     A drop-in for `keras.layers.BatchNormalization`, with its arguments, weights and
     conventions, and one difference: the moving variance averages the *unbiased* estimate
-    m / (m - 1) * var of each batch, as Alg. 2 (line 10) asks and Keras does only in places.
+    m / (m - 1) * var of each batch, as Alg. 2 (line 10) asks, and not the biased one.
 
     For inputs (batch, features) a feature is a unit; for (batch, height, width, channels) it
     is a channel, and its statistics run over the batch and all locations (section 3.2).

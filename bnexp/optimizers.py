@@ -79,7 +79,7 @@ def _momentum(
     lr: tf.Tensor,
     step: tf.Tensor,
 ) -> None:
-    tf.raw_ops.ResourceApplyMomentum(
+    tf.raw_ops.ResourceApplyKerasMomentum(
         var=var.handle,
         accum=slots[0].handle,
         lr=lr,

@@ -6,11 +6,22 @@ import hydra
 from omegaconf import DictConfig
 
 from bnexp.command_line import bad_input, one_line_errors
-from bnexp.config import ConfigError, build, register_schema
+from bnexp.config import Config, ConfigError, build, register_schema
 from bnexp.execute import execute
 from bnexp.runs import FAILED, run_folder, summary
 
 CONF = str(Path(__file__).resolve().parent.parent / "conf")
+
+
+def compose(*overrides: str) -> Config:
+    """The typed config behind overrides, as the command line would have it.
+
+    Raises:
+        ConfigError: see `bnexp.config.build`.
+    """
+    register_schema()
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        return build(hydra.compose("config", overrides=list(overrides)))
 
 
 def task(composed: DictConfig) -> float | None:

@@ -85,6 +85,8 @@ def train_and_evaluate(config: Config, folder: Path, report: Reporter) -> Outcom
             _use_exact_statistics(config, dataset, program)
         outcome.test = program.evaluate(*on_device(dataset.test))
         report.line(outcome.test.test_line())
+        if not np.isfinite(outcome.test.loss):
+            outcome.status = runs.DIVERGED
         if config.trainer.save_model:
             save_model(program, folder)
     return outcome

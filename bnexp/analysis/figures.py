@@ -73,11 +73,15 @@ def _columns(conditions: Sequence[str]) -> int:
 
 def _scale(axis: Axes, values: pd.Series, metric: str) -> None:
     """Limits from the seeds' own values: bands of few seeds may reach far beyond."""
+    if values.empty:
+        return
+    low, high = values.min(), values.max()
     if metric == "val_accuracy":
-        axis.set_ylim(0, 1.02)
-    elif (values > 0).any():
+        margin = max(0.06 * (high - low), 0.002)
+        axis.set_ylim(max(0, low - margin), min(1, high + margin))
+    elif low > 0:
         axis.set_yscale("log")
-        axis.set_ylim(values[values > 0].min() / 1.2, values.max() * 1.2)
+        axis.set_ylim(low / 1.2, high * 1.2)
 
 
 def _arm_curves(

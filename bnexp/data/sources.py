@@ -1,6 +1,7 @@
 """Where each dataset comes from, and a small cache so that a process reads it once."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
@@ -73,9 +74,8 @@ def _cifar10(_: Data) -> Arrays:
 
 def _downloaded(name: str, fetch: Callable[[], tuple], expected: str) -> Arrays:
     """Keras's four arrays; one process at a time downloads, the others wait and read."""
-    import keras
-
-    folder = Path(keras.config.keras_home()) / "datasets"
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"  # Keras's own rule
+    folder = Path(home) / "datasets"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{name}.lock"):

@@ -1,0 +1,88 @@
+"""Shared by all tests: tiny data, typed configs composed from conf/, one TensorFlow start."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bnexp import run
+from bnexp.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+CONF = ROOT / "conf"
+
+# What a quick run of the dense network needs.
+SMALL = (
+    "model=mlp",
+    "model.hidden=[16,16]",
+    "init=glorot",
+    "optimizer=sgd",
+    "norm.momentum=0.9",
+    "trainer.steps=40",
+    "trainer.batch_size=20",
+    "trainer.eval_every=20",
+)
+SMALL_CNN = (
+    "model.filters=[4,6]",
+    "model.hidden=[16]",
+    "trainer.steps=12",
+    "trainer.batch_size=20",
+    "trainer.eval_every=6",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tensorflow() -> None:
+    """One thread, as in a sweep; the count cannot change within a process."""
+    from bnexp import backend
+
+    backend.start(1)
+
+
+def write_npz(path: Path, **changes: np.ndarray) -> Path:
+    """A learnable set of 8x8 images in 3 classes; `changes` replace arrays."""
+    rng = np.random.default_rng(0)
+    prototypes = rng.integers(0, 256, (3, 8, 8))
+    arrays = {}
+    for part, count in (("train", 320), ("test", 90)):
+        labels = rng.integers(0, 3, count)
+        noise = rng.integers(-120, 120, (count, 8, 8))
+        images = np.clip(prototypes[labels] + noise, 0, 255).astype(np.uint8)
+        arrays |= {f"x_{part}": images, f"y_{part}": labels}
+    np.savez(path, **(arrays | changes))
+    return path
+
+
+@pytest.fixture(scope="session")
+def npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
+
+
+@pytest.fixture
+def compose(npz: Path, tmp_path: Path) -> Callable[..., Config]:
+    """Composes conf/ with overrides, on the tiny data, writing below tmp_path."""
+    return lambda *overrides: run.compose(
+        "data=npz", f"data.path={npz}", "data.val_size=64", f"output_dir={tmp_path}", *overrides
+    )
+
+
+class Lines:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.steps: list[int] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def step(self, steps: int) -> None:
+        self.steps.append(steps)
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """For child processes: ours, less what pytest set."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    return kept | extra

@@ -1,0 +1,321 @@
+"""The commands as a user types them, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, SMALL, environment, write_npz
+
+from bnexp.runs import HISTORY_COLUMNS, RESULT_FIELDS
+
+SWEEP = (*SMALL, "norm=none,batch", "optimizer.lr=0.1,1", "seed=0,1")
+
+
+def command(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment(PYTHONPATH=str(ROOT), **extra),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def run(*overrides: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    return command("-m", "bnexp.run", *overrides, cwd=cwd, **extra)
+
+
+def plot(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return command(str(ROOT / "scripts" / "plot.py"), *arguments, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tiny data, a finished sweep in outputs/sweep and a kept CNN."""
+    folder = tmp_path_factory.mktemp("work")
+    write_npz(folder / "tiny.npz")
+    return folder
+
+
+DATA = ("data=npz", "data.path=tiny.npz", "data.val_size=64")
+
+
+@pytest.fixture(scope="module")
+def sweep(work: Path) -> subprocess.CompletedProcess[str]:
+    return run("--multirun", *DATA, *SWEEP, "name=sweep", cwd=work)
+
+
+@pytest.fixture(scope="module")
+def kept(work: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    done = run(*DATA, *SMALL, "trainer.save_model=true", "name=kept", cwd=work)
+    [folder] = (work / "outputs" / "kept").iterdir()
+    return folder, done
+
+
+def run_folders(work: Path) -> list[Path]:
+    return sorted(path.parent for path in (work / "outputs/sweep").glob("*/result.json"))
+
+
+def test_a_sweep_ends_with_a_folder_for_every_combination(work, sweep):
+    assert sweep.returncode == 0, sweep.stderr
+    assert sweep.stderr == ""
+    lines = sweep.stdout.splitlines()
+    assert lines[0] == "8 runs in outputs/sweep: 0 done, 8 to do"
+    assert len(lines) == 9
+    assert "test accuracy" in lines[-1]
+    folders = run_folders(work)
+    assert len(folders) == 8
+    for folder in folders:
+        assert {path.name for path in folder.iterdir()} == {
+            "config.yaml",
+            "history.csv",
+            "result.json",
+            "run.log",
+        }
+        result = json.loads((folder / "result.json").read_text())
+        assert tuple(result) == RESULT_FIELDS
+        assert result["run_id"] == folder.name
+        assert result["status"] == "finished"
+        assert result["threads"] == 1
+        assert result["steps"] == 40
+        table = pd.read_csv(folder / "history.csv")
+        assert tuple(table.columns) == HISTORY_COLUMNS
+        assert list(table["step"]) == [20, 40]
+        assert len((folder / "run.log").read_text().splitlines()) == 3
+
+
+def test_the_same_sweep_again_is_done_at_once(work, sweep):
+    before = {path: path.stat().st_mtime_ns for path in (work / "outputs").rglob("*")}
+    started = time.perf_counter()
+    again = run("--multirun", *DATA, *SWEEP, "name=sweep", cwd=work)
+    assert again.stdout == "8 runs in outputs/sweep: 8 done, 0 to do\n"
+    assert time.perf_counter() - started < 5
+    assert before == {path: path.stat().st_mtime_ns for path in (work / "outputs").rglob("*")}
+
+
+def test_a_single_run_gives_the_sweeps_numbers_on_the_sweeps_threads(work, sweep):
+    single = run(*DATA, *SMALL, "trainer.threads=1", "optimizer.lr=1", "name=alone", cwd=work)
+    assert single.returncode == 0, single.stderr
+    [folder] = (work / "outputs/alone").iterdir()
+    same = work / "outputs/sweep" / folder.name
+    for one, other in zip(
+        (folder / "history.csv").read_text().splitlines(),
+        (same / "history.csv").read_text().splitlines(),
+        strict=True,
+    ):
+        assert one.rpartition(",")[0] == other.rpartition(",")[0]
+
+
+def test_a_single_run_prints_in_the_original_repositorys_style(kept):
+    folder, done = kept
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout == (folder / "run.log").read_text()
+    pattern = r"step    20: validation loss = \d\.\d{4}, validation accuracy = \d\.\d{4}"
+    assert pd.Series(done.stdout.splitlines()).str.fullmatch(pattern).iloc[0]
+    last = r"test loss = \d\.\d{4}, test accuracy = \d\.\d{4}, multiclass log loss = \d\.\d{4}"
+    assert pd.Series(done.stdout.splitlines()).str.fullmatch(last).iloc[-1]
+
+
+def test_a_kept_model_is_tested_again_with_the_same_numbers(work, kept):
+    folder, done = kept
+    again = command("-m", "bnexp.evaluate", str(folder), cwd=work)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.strip() == done.stdout.splitlines()[-1]
+
+
+def test_a_kept_model_is_an_ordinary_keras_model(work, kept):
+    folder, _ = kept
+    script = f"""
+import keras, bnexp, numpy as np
+model = keras.models.load_model({str(folder / "model.keras")!r})
+data = np.load("tiny.npz")
+logits = model.predict(data["x_test"][..., None] / 255.0, verbose=0)
+print((logits.argmax(1) == data["y_test"]).mean())
+"""
+    for order in ("keras, bnexp", "bnexp, keras"):
+        loaded = command("-c", script.replace("keras, bnexp", order, 1), cwd=work)
+        assert loaded.returncode == 0, loaded.stderr
+        result = json.loads((folder / "result.json").read_text())
+        assert float(loaded.stdout.split()[-1]) == pytest.approx(result["test_accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["nowhere"], "nowhere"),
+        (["outputs/sweep"], "config.yaml"),
+    ],
+)
+def test_evaluate_says_what_it_lacks(work, sweep, arguments, named):
+    refused = command("-m", "bnexp.evaluate", *arguments, cwd=work)
+    assert refused.returncode == 2
+    assert named in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_evaluate_of_a_run_without_a_kept_model(work, sweep):
+    refused = command("-m", "bnexp.evaluate", str(run_folders(work)[0]), cwd=work)
+    assert refused.returncode == 2
+    assert "trainer.save_model=true" in refused.stderr
+
+
+def test_divergence_is_a_result_and_no_failure(work):
+    done = run(
+        "--multirun",
+        *DATA,
+        *SMALL,
+        "norm=none",
+        "model.activation=relu",
+        "optimizer.lr=0.1,1e38",
+        "init.bias=1",
+        "name=diverging",
+        cwd=work,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "diverged at step" in done.stdout
+    results = [
+        json.loads(path.read_text()) for path in (work / "outputs/diverging").glob("*/result.json")
+    ]
+    diverged = next(result for result in results if result["status"] == "diverged")
+    assert diverged["test_loss"] is None
+    assert diverged["steps"] < 40
+
+
+BAD = {
+    "optimizer.lrr=1": "unknown key 'optimizer.lrr'; did you mean 'optimizer.lr'?",
+    "norm=bach": "unknown option norm=bach; did you mean 'batch'?",
+    "nrom=batch": "unknown key 'nrom'; did you mean 'norm'?",
+    "experiment=quick": "did you mean 'quickstart'?",
+    "optimizer.lr=fast": "optimizer.lr=fast: Value 'fast'",
+    "optimizer.lr=-1": "optimizer.lr=-1.0 is out of range",
+    "model.hidden=[]": "model.hidden=[] is out of range",
+    "norm=none,batch": "add --multirun",
+    "data=npz": "data.path",
+    "data=npz data.path=nowhere.npz": "nowhere.npz",
+    "--multirun optimizer.lr=0.1,-1": "optimizer.lr=-1.0 is out of range",
+    "--multirun norm=none,bach": "norm=bach",
+    "--multirun data.train_size=100,70000": "data.train_size=70000 is larger",
+    "trainer.batch_size=60000": "trainer.batch_size=60000 is larger",
+}
+
+
+@pytest.mark.parametrize("arguments", BAD)
+def test_bad_input_is_told_in_one_line_and_leaves_nothing_behind(tmp_path, arguments):
+    refused = run(*arguments.split(), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert BAD[arguments] in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert refused.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [[], ["--multirun", "seed=0,1"]])
+def test_an_output_folder_that_cannot_be_written_is_told_in_one_line(tmp_path, mode):
+    (tmp_path / "file").write_text("in the way")
+    refused = run(*mode, "output_dir=file", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "output_dir: file" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_failed_run_is_recorded_with_its_traceback(work):
+    """A network that does not fit into memory."""
+    failing = (*DATA, "model=cnn", "trainer.steps=2", "model.kernel_size=1000000")
+    single = run(*failing, "name=failing", cwd=work)
+    assert single.returncode == 1
+    assert single.stderr.splitlines()[-1].startswith("bnexp: failed: ResourceExhaustedError")
+    assert "Traceback" not in single.stderr
+    [folder] = (work / "outputs/failing").iterdir()
+    result = json.loads((folder / "result.json").read_text())
+    assert result["status"] == "failed"
+    assert set(result["error"]) == {"type", "message"}
+    assert "Traceback" in (folder / "run.log").read_text()
+
+    both = run("--multirun", *failing, "model.kernel_size=1,1000000", "name=both", cwd=work)
+    assert both.returncode == 1
+    assert "failed:" in both.stdout
+    assert "1/2" in both.stdout
+    assert "2/2" in both.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["optimzer.lr=1"]])
+def test_help_and_typos_answer_without_tensorflow(tmp_path, arguments):
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
+    (tmp_path / "keras.py").write_text("raise SystemExit('Keras was imported')")
+    answer = subprocess.run(
+        [sys.executable, "-m", "bnexp.run", *arguments],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)])),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "was imported" not in answer.stderr + answer.stdout
+    assert answer.returncode == (2 if "optimzer" in arguments[0] else 0)
+
+
+def test_help_names_commands_groups_and_settings(tmp_path):
+    text = run("--help", cwd=tmp_path).stdout
+    for part in ("--multirun", "experiment: ", "norm: batch, none", "momentum:", "scripts/plot.py"):
+        assert part in text
+    assert "hydra.cc" not in text
+
+
+def test_plot_draws_the_sweep(work, sweep):
+    drawn = plot("outputs/sweep", cwd=work)
+    assert drawn.returncode == 0, drawn.stderr
+    assert drawn.stderr == ""
+    report = work / "outputs/sweep/report"
+    assert sorted(path.name for path in report.iterdir()) == [
+        "sweep_summary.csv",
+        "sweep_summary.md",
+        "sweep_val_accuracy.png",
+        "sweep_val_accuracy.svg",
+        "sweep_val_loss.png",
+        "sweep_val_loss.svg",
+    ]
+    summary = pd.read_csv(report / "sweep_summary.csv")
+    assert list(summary["n"]) == [2] * 4
+    accuracies = [
+        json.loads((folder / "result.json").read_text())["test_accuracy"]
+        for folder in run_folders(work)
+    ]
+    assert summary["test_accuracy_mean"].mean() == pytest.approx(np.mean(accuracies))
+    assert "lr=0.1" in drawn.stdout
+
+
+@pytest.mark.parametrize(("folder", "named"), [("nowhere", "no such folder"), (".", "no runs in")])
+def test_plot_without_runs_says_so_in_one_line(tmp_path, folder, named):
+    refused = plot(folder, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert named in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+DAMAGE = {
+    "result.json": '{"status": "fini',
+    "history.csv": "step,val_loss\n1,2\n",
+    "config.yaml": "data: [",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_plot_names_and_skips_a_damaged_folder(work, sweep, tmp_path, name):
+    import shutil
+
+    shutil.copytree(work / "outputs/sweep", tmp_path / "sweep")
+    victim = sorted(path.parent for path in tmp_path.glob("sweep/*/result.json"))[3]
+    (victim / name).write_text(DAMAGE[name])
+    drawn = plot(str(tmp_path), cwd=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    assert f"skipped: {victim / name}" in drawn.stderr
+    assert "7 runs" in drawn.stdout
