@@ -288,7 +288,7 @@ def test_trains_with_keras_fit():
     x = rng.normal(4, 3, (256, 6)).astype("float32")
     y = (x.sum(1) > 24).astype("float32")
     model = keras.Sequential([BatchNorm(momentum=0.9), keras.layers.Dense(1, "sigmoid")])
-    model.compile(keras.optimizers.SGD(0.5), "binary_crossentropy", ["accuracy"])
+    model.compile(keras.optimizers.SGD(0.5), "binary_crossentropy", metrics=["accuracy"])
     model.fit(x, y, batch_size=32, epochs=15, verbose=0)
     assert model.evaluate(x, y, verbose=0)[1] > 0.95
 
