@@ -179,5 +179,4 @@ def fingerprint(path: str | Path) -> str:
 
 @lru_cache(maxsize=8)
 def _sha256(path: Path, _mtime: int, _size: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
