@@ -3,12 +3,12 @@
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from bnexp.config import Config, ConfigError, nearest
+from bnexp.config import ConfigError, nearest, unknown_key
+from bnexp.interrupt import Interrupted
 from bnexp.runs import RunError
 
 BAD_INPUT = 2
@@ -19,7 +19,8 @@ SHOW_TRACE = "HYDRA_FULL_ERROR"  # Hydra's own switch
 def one_line_errors() -> Iterator[None]:
     """Tells bad input in one line, without a trace, and leaves with exit code 2.
 
-    With HYDRA_FULL_ERROR=1 set by the user, errors pass.
+    Ctrl-C and SIGTERM leave with 130 and 143. With HYDRA_FULL_ERROR=1 set by the user, errors
+    pass.
     """
     if os.environ.get(SHOW_TRACE) == "1":
         yield
@@ -30,6 +31,9 @@ def one_line_errors() -> Iterator[None]:
     os.environ[SHOW_TRACE] = "1"  # Hydra then leaves errors to us
     try:
         yield
+    except Interrupted as stop:
+        print("\nbnexp: stopped; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(stop.exit_code) from None
     except (ConfigError, RunError) as error:
         message = str(error)
     except (HydraException, OmegaConfBaseException) as error:
@@ -54,7 +58,7 @@ def explain(error: Exception) -> str:
     text = str(error)
     cause = str(error.__cause__ or "")
     if unknown := re.search(r"Could not override '([^']+)'", text):
-        return f"unknown key '{unknown[1]}'{nearest(unknown[1], known_keys())}"
+        return str(unknown_key(unknown[1]))
     if missing := re.search(r"Could not find '(?:config/)?([\w/]+)/(\w+)'", text):
         options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
         hint = nearest(missing[2], options)
@@ -66,15 +70,3 @@ def explain(error: Exception) -> str:
     if unparsed := re.search(r"Error (?:when )?parsing override '(.*)'", text):
         return f"{unparsed[1]}: not a valid override; write key=value"
     return "; ".join(line.strip() for line in f"{text}\n{cause}".splitlines() if line.strip())
-
-
-def known_keys() -> list[str]:
-    """Every key and group that may be overridden."""
-    return [*_keys(Config), "experiment"]
-
-
-def _keys(schema: Any, prefix: str = "") -> Iterable[str]:
-    for item in fields(schema):
-        yield prefix + item.name
-        if is_dataclass(item.type):
-            yield from _keys(item.type, f"{prefix}{item.name}.")

@@ -6,9 +6,11 @@ stand beside it in `conf/`. This module imports no TensorFlow.
 """
 
 import difflib
+import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -177,17 +179,22 @@ class Trainer:
     precision: str = "float32"
     threads: int | None = None
     save_model: bool = False
+    checkpoint_every: int | None = None
+    checkpoint_seconds: float | None = 30.0
 
     def check(self) -> None:
         _choice("trainer.precision", self.precision, PRECISIONS)
         _count("trainer.early_steps", self.early_steps, 0)
-        for key in ("steps", "batch_size", "eval_every", "early_eval_every", "threads"):
+        counts = ("steps", "batch_size", "eval_every", "early_eval_every")
+        for key in (*counts, "threads", "checkpoint_every"):
             _count(f"trainer.{key}", getattr(self, key))
+        if self.checkpoint_seconds is not None:
+            _number("trainer.checkpoint_seconds", self.checkpoint_seconds, 0)
 
 
 @dataclass
 class Config:
-    """One run. `name`, `output_dir` and `IMMATERIAL` cannot change its numbers."""
+    """One run: groups, and how to carry it out."""
 
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
@@ -198,6 +205,9 @@ class Config:
     seed: int = 0
     name: str = MISSING
     output_dir: str = MISSING
+    rerun: bool = False
+    dry_run: bool = False
+    fail_fast: bool = False
 
     def check(self) -> None:
         for group in (self.data, self.model, self.norm, self.init, self.optimizer, self.trainer):
@@ -213,7 +223,9 @@ class Config:
 
 
 # What says where and how to run, not what: left out of a run's scientific config.
-IMMATERIAL = {"name", "output_dir", "trainer.threads", "trainer.save_model"}
+IMMATERIAL = {"name", "output_dir", "rerun", "dry_run", "fail_fast"} | {
+    f"trainer.{key}" for key in ("threads", "save_model", "checkpoint_every", "checkpoint_seconds")
+}
 
 
 def _unused(config: Config) -> set[str]:
@@ -252,6 +264,33 @@ def identity(config: Config) -> dict[str, Any]:
     return _without(scientific(config), _unused(config))
 
 
+def shape(config: Config) -> str:
+    """What a compiled program depends on, less the data: equal for runs that can share one."""
+    optimizer = asdict(config.optimizer) | {
+        "lr": None,
+        "lr_decay": None,
+        "lr_decay_every": None,
+        "weight_decay": config.optimizer.weight_decay > 0,
+    }
+    parts = [asdict(config.model), asdict(config.norm), optimizer, config.trainer.precision]
+    return json.dumps([*parts, config.trainer.batch_size], sort_keys=True)
+
+
+def cost(config: Config) -> float:
+    """Roughly proportional to a run's time: products per image, images, steps."""
+    model = config.model
+    if model.kind == "cnn":
+        area, products, channels = 784.0, 0.0, 1
+        for filters in model.filters:
+            products += area * model.kernel_size**2 * channels * filters
+            area, channels = area / 4, filters
+        widths = [int(area * channels), *model.hidden]
+    else:
+        products, widths = 0.0, [784, *model.hidden]
+    products += sum(a * b for a, b in pairwise(widths))
+    return products * config.trainer.batch_size * config.trainer.steps
+
+
 def _without(tree: dict[str, Any], keys: Iterable[str], prefix: str = "") -> dict[str, Any]:
     dropped = set(keys)
     return {
@@ -278,6 +317,36 @@ def build(composed: DictConfig | dict[str, Any]) -> Config:
     assert isinstance(built, Config)
     built.check()
     return built
+
+
+def known_keys(schema: Any = Config, prefix: str = "") -> list[str]:
+    """Every group and key of the schema, with dots."""
+    keys: list[str] = []
+    for item in fields(schema):
+        keys.append(prefix + item.name)
+        if is_dataclass(item.type):
+            keys += known_keys(item.type, f"{prefix}{item.name}.")
+    return keys
+
+
+def set_value(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Sets a key with dots in a nested dict.
+
+    Raises:
+        ConfigError: there is no such key.
+    """
+    *groups, last = key.split(".")
+    node: Any = tree
+    for group in groups:
+        node = node.get(group) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or last not in node:
+        raise unknown_key(key)
+    node[last] = value
+
+
+def unknown_key(key: str) -> ConfigError:
+    """The error for a key that the schema does not have."""
+    return ConfigError(f"unknown key '{key}'{nearest(key, [*known_keys(), 'experiment'])}")
 
 
 def register_schema() -> None:

@@ -1,14 +1,21 @@
-"""Carries out one run: its folder, its log, its result, whatever happens."""
+"""Carries out one run: its folder, its lock, its log, its result, whatever happens."""
 
+import signal
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
-from bnexp import backend, runs
+from filelock import FileLock, Timeout
+
+from bnexp import backend, checkpoint, runs
 from bnexp.config import Config, ConfigError
 from bnexp.console import LogReporter, TerminalReporter
 from bnexp.data import LOCAL, load
+from bnexp.interrupt import listening
+
+# Not in result.json: another process has this run in hand just now.
+BUSY = "busy"
 
 
 def execute(
@@ -16,8 +23,9 @@ def execute(
 ) -> dict[str, Any]:
     """Runs what `config` says, unless it is done, and returns the content of result.json.
 
-    An exception while training is recorded as `failed`, with its traceback in run.log, and
-    does not leave this function; only what stands in the way of running at all does.
+    What was interrupted goes on from its checkpoint. An exception while training is recorded
+    as `failed`, with its traceback in run.log, and does not leave this function. If another
+    process has the run in hand, the status is `BUSY`.
 
     Args:
         config: the run.
@@ -26,29 +34,24 @@ def execute(
 
     Raises:
         ConfigError: settings or data that cannot be used, or a folder that cannot be written.
+        Interrupted: Ctrl-C or SIGTERM; the checkpoint is up to date.
     """
+    started = time.perf_counter()
     folder = runs.run_folder(config)
-    done = finished_result(folder)
+    done = None if config.rerun else result_if_done(folder)
     if done is not None:
         return done
-    started = time.perf_counter()
     if config.data.kind in LOCAL:
         check_data(config)  # told before the seconds that importing TensorFlow takes
     threads = backend.start(config.trainer.threads or threads)
     check_data(config)
     runs.make_folder(folder)
-    runs.write_config(folder, config)
-    reporter = TerminalReporter(folder, config.trainer.steps) if terminal else LogReporter(folder)
-    with reporter:
-        result = _trained(config, folder, reporter)
-    result |= {
-        "run_id": folder.name,
-        "total_seconds": time.perf_counter() - started,
-        "threads": threads,
-        **runs.provenance(),
-    }
-    runs.write_result(folder, result)
-    return result
+    try:
+        with FileLock(folder / ".lock", timeout=0), listening(signal.SIGINT, signal.SIGTERM):
+            done = None if config.rerun else result_if_done(folder)
+            return done or _execute(config, folder, threads, started, terminal)
+    except Timeout:
+        return {"status": BUSY}
 
 
 def check_data(config: Config) -> None:
@@ -65,13 +68,36 @@ def check_data(config: Config) -> None:
         )
 
 
-def finished_result(folder: Path) -> dict[str, Any] | None:
-    """The result of a run that need not be run again: finished or diverged, and undamaged."""
+def result_if_done(folder: Path) -> dict[str, Any] | None:
+    """The result of a run that need not be run again; None also if it is damaged."""
     try:
-        result = runs.read_result(folder)
+        return runs.ended_result(folder)
     except runs.RunError:
         return None
-    return result if result and result["status"] != runs.FAILED else None
+
+
+def _execute(
+    config: Config, folder: Path, threads: int, started: float, terminal: bool
+) -> dict[str, Any]:
+    (folder / "result.json").unlink(missing_ok=True)
+    if config.rerun:
+        checkpoint.remove(folder)
+    if not (folder / runs.CHECKPOINT).exists():
+        (folder / "run.log").unlink(missing_ok=True)
+    runs.write_config(folder, config)
+    reporter = TerminalReporter(folder, config.trainer.steps) if terminal else LogReporter(folder)
+    with reporter:
+        result = _trained(config, folder, reporter)
+    result |= {
+        "run_id": folder.name,
+        "total_seconds": time.perf_counter() - started,
+        "threads": threads,
+        **runs.provenance(),
+    }
+    runs.write_result(folder, result)
+    if result["status"] != runs.FAILED:
+        checkpoint.remove(folder)
+    return result
 
 
 def _trained(config: Config, folder: Path, reporter: LogReporter) -> dict[str, Any]:
@@ -83,5 +109,10 @@ def _trained(config: Config, folder: Path, reporter: LogReporter) -> dict[str, A
         raise
     except Exception as error:  # noqa: BLE001 (whatever it is belongs to this run alone)
         reporter.trace(traceback.format_exc())
-        text = str(error).split("\n")[0]
-        return {"status": runs.FAILED, "error": {"type": type(error).__name__, "message": text}}
+        return failure(error)
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """The result of a run that an exception ended."""
+    message = str(error).split("\n")[0]
+    return {"status": runs.FAILED, "error": {"type": type(error).__name__, "message": message}}

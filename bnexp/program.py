@@ -7,13 +7,13 @@ variable or an argument, so that a process compiles a network once and trains it
 import functools
 import json
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from bnexp.config import Config, Optimizer
+from bnexp.config import Config, Optimizer, shape
 from bnexp.data import Dataset, Split
 from bnexp.models import build_model, initialize, weight_layers
 from bnexp.optimizers import Updater
@@ -46,10 +46,10 @@ class Metrics(NamedTuple):
         )
 
 
-class Progress(NamedTuple):
+class Steps(NamedTuple):
     """What a call of the training program comes back with."""
 
-    steps: int  # made since the start of the run
+    end: int  # steps made since the start of the run
     loss_sum: np.float32  # of the steps since it was last set to 0
     diverged: bool  # the last step's loss was not finite
 
@@ -169,9 +169,21 @@ class Program:
         self._updater.reset()
 
     @property
-    def state(self) -> list[tf.Variable]:
-        """Everything that training changes, in a fixed order."""
+    def _variables(self) -> list[tf.Variable]:
         return [variable.value for variable in self.model.variables] + self._updater.slots
+
+    def state(self) -> list[np.ndarray]:
+        """Everything that training changes, in a fixed order."""
+        return [variable.numpy() for variable in self._variables]
+
+    def restore(self, state: list[np.ndarray]) -> None:
+        """Sets what `state` gave.
+
+        Raises:
+            ValueError: the state is of another network or optimizer.
+        """
+        for variable, value in zip(self._variables, state, strict=True):
+            variable.assign(value)
 
     def train(
         self,
@@ -181,7 +193,7 @@ class Program:
         start: int,
         count: int,
         loss_sum: np.float32,
-    ) -> Progress:
+    ) -> Steps:
         """Makes up to `count` steps after the first `start`; fewer if the loss is not finite.
 
         Compiles at the first call; `count=0` does nothing else.
@@ -207,7 +219,7 @@ class Program:
             tf.constant(optimizer.lr_decay_every, tf.float32),
             tf.constant(loss_sum, tf.float32),
         )
-        return Progress(start + int(done), total.numpy(), not np.isfinite(last.numpy()))
+        return Steps(start + int(done), total.numpy(), not np.isfinite(last.numpy()))
 
     def _many_steps(
         self,
@@ -262,15 +274,7 @@ _programs: OrderedDict[str, Program] = OrderedDict()
 
 def program_for(config: Config, dataset: Dataset) -> Program:
     """The program for a run, from this process's cache if a run of its shape came before."""
-    values_apart = replace(
-        config.optimizer,
-        lr=1.0,
-        lr_decay=1.0,
-        lr_decay_every=1,
-        weight_decay=float(config.optimizer.weight_decay > 0),
-    )
-    settings = [asdict(part) for part in (config.model, config.norm, values_apart)]
-    key = json.dumps([*settings, config.trainer.precision, *dataset.signature])
+    key = json.dumps([shape(config), *dataset.signature])
     if key not in _programs:
         while len(_programs) >= _KEPT_PROGRAMS:
             _programs.popitem(last=False)

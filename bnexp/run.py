@@ -1,10 +1,12 @@
 """Trains networks as `conf/` and the command line say: one run, or with --multirun a sweep."""
 
+import signal
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
+from bnexp import interrupt
 from bnexp.command_line import bad_input, one_line_errors
 from bnexp.config import Config, ConfigError, build, register_schema
 from bnexp.execute import execute
@@ -41,6 +43,7 @@ def main() -> None:
     """The command `python -m bnexp.run`."""
     register_schema()
     with one_line_errors():
+        interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(task)()
 
 

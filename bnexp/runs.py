@@ -41,6 +41,7 @@ RESULT_FIELDS = (
     "git_commit",
     "threads",
 )
+CHECKPOINT = "checkpoint"  # folder within a run's folder, while it is unfinished
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
 STATUSES = (FINISHED, DIVERGED, FAILED)
 
@@ -170,6 +171,34 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return result
 
 
+def ended_result(folder: Path) -> dict[str, Any] | None:
+    """The result of a run that need not be run again: finished or diverged.
+
+    Raises:
+        RunError: result.json or history.csv is damaged.
+    """
+    result = read_result(folder)
+    if result is None or result["status"] == FAILED:
+        return None
+    _check_history(folder / "history.csv", result)
+    return result
+
+
+def _check_history(path: Path, result: dict[str, Any]) -> None:
+    """Whether the file is whole; without pandas, whose import a sweep need not wait for."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
+    header, *rows = text.splitlines() or [""]
+    whole = text.endswith("\n") and all(row.count(",") == header.count(",") for row in rows)
+    if not whole or header.split(",")[: len(HISTORY_COLUMNS)] != list(HISTORY_COLUMNS):
+        raise RunError(f"{path}: damaged")
+    last = rows[-1].partition(",")[0] if rows else "0"
+    if result["status"] == FINISHED and last != str(result["steps"]):
+        raise RunError(f"{path}: damaged (ends at step {last} of {result['steps']})")
+
+
 def summary(result: dict[str, Any]) -> str:
     """How a run ended, in a few words."""
     if result["status"] == FAILED:
@@ -221,6 +250,16 @@ def find_run_folders(roots: Iterable[Path]) -> Iterator[Path]:
             if path.parent not in seen:
                 seen.add(path.parent)
                 yield path.parent
+
+
+def latest(folder: Path) -> tuple[int, float | None]:
+    """Step and validation accuracy of the last evaluation so far; (0, None) before the first."""
+    try:
+        rows = (folder / "history.csv").read_text(encoding="utf-8").splitlines()[1:]
+        cells = rows[-1].split(",")
+        return int(cells[0]), float(cells[HISTORY_COLUMNS.index("val_accuracy")])
+    except (OSError, ValueError, IndexError):
+        return 0, None
 
 
 def read_history(folder: Path) -> "pd.DataFrame":

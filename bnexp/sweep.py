@@ -1,84 +1,140 @@
-"""Runs many configs in a pool of processes that are kept alive from run to run.
+"""A sweep: what is done and what is to do, in which order, and how it ended.
 
-Knows nothing of Hydra: `hydra_plugins/bnexp_hydra.py` turns a sweep into configs.
+Knows neither Hydra nor processes. How a run stands is read from its folder alone, so that it
+is the same for every launcher, and after a crash.
 """
 
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
-from typing import Any
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from rich.console import Console
+from rich.table import Table
 
-from bnexp import backend, runs
-from bnexp.config import Config
+from bnexp import runs
+from bnexp.config import Config, cost, shape
 from bnexp.data import LOCAL
-from bnexp.execute import check_data, execute, finished_result
+from bnexp.execute import check_data
 
-Result = dict[str, Any]
+DONE, RESUME, RETRY, TODO = "done", "to resume", "to retry", "to do"
 
 
-def run_sweep(configs: Sequence[Config], labels: Sequence[str], n_jobs: int) -> list[Result]:
-    """Carries out all runs and returns their results, in the order given.
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
 
-    Prints a line at the start and one as each run ends.
+    Attributes:
+        config: the run.
+        overrides: what the command line (and the preset) says of it.
+        label: those overrides that differ between the sweep's runs.
+    """
 
-    Args:
-        configs: the runs; equal ones are run once.
-        labels: what to call each of them on the terminal.
-        n_jobs: processes at a time; -1: one a core.
+    config: Config
+    overrides: tuple[str, ...]
+    label: str
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return runs.run_folder(self.config)
+
+    @property
+    def command(self) -> str:
+        """Repeats this run alone, with the sweep's number of threads."""
+        return f"python -m bnexp.run --multirun {shlex.join(self.overrides)}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep has before it: its runs by how they stand."""
+
+    jobs: dict[str, list[Job]]
+    notes: list[str]  # what is damaged and will be run again
+
+    @property
+    def todo(self) -> list[Job]:
+        """What is to be carried out, in order: long runs first, equal networks in a row."""
+        waiting = [job for state in (RESUME, RETRY, TODO) for job in self.jobs[state]]
+        return sorted(waiting, key=lambda job: (-cost(job.config), shape(job.config)))
+
+    def __str__(self) -> str:
+        """One line."""
+        total = sum(map(len, self.jobs.values()))
+        counts = {state: len(jobs) for state, jobs in self.jobs.items()}
+        shown = [f"{n} {state}" for state, n in counts.items() if n or state in (DONE, TODO)]
+        return f"{total} runs: {', '.join(shown)}"
+
+    def listing(self) -> str:
+        """A line per run."""
+        lines = [
+            f"{state:9} {job.folder} {job.label}"
+            for state, jobs in self.jobs.items()
+            for job in jobs
+        ]
+        return "\n".join(lines)
+
+
+def make_plan(jobs: Sequence[Job]) -> Plan:
+    """How each run stands; runs with the same settings are taken once.
 
     Raises:
-        ConfigError: data that cannot be used.
+        ConfigError: data that cannot be used, or an output folder that cannot be written.
     """
-    ids = [runs.run_id(config) for config in configs]
-    distinct = dict(zip(ids, zip(configs, labels, strict=True), strict=True))
-    results: dict[str, Result] = {}
-    for run_id, (config, _) in distinct.items():
-        if config.data.kind in LOCAL:
-            check_data(config)
-        done = finished_result(config.sweep_dir / run_id)
-        if done is not None:
-            results[run_id] = done
-    todo = {run_id: run for run_id, run in distinct.items() if run_id not in results}
-    processes = min(backend.available_cores() if n_jobs == -1 else n_jobs, len(todo))
-    folder = configs[0].sweep_dir
-    print(f"{len(distinct)} runs in {folder}: {len(results)} done, {len(todo)} to do", flush=True)
-    width = len(str(len(distinct)))
-    for run_id, result in _in_pool({key: config for key, (config, _) in todo.items()}, processes):
-        results[run_id] = result
-        label = todo[run_id][1]
-        print(
-            f"[{len(results):{width}}/{len(distinct)}] {run_id} {label}: {runs.summary(result)}",
-            flush=True,
-        )
-    return [results[run_id] for run_id in ids]
-
-
-def _in_pool(configs: dict[str, Config], processes: int) -> Iterator[tuple[str, Result]]:
-    """Results as they come. A process that is killed costs its own run alone."""
-    if not configs:
-        return
-    threads = max(1, backend.available_cores() // processes)
-    # never fork a process that has threads, as TensorFlow's has
-    context = multiprocessing.get_context("spawn")
-    with ProcessPool(processes, context=context) as pool:
+    by_state: dict[str, list[Job]] = {state: [] for state in (DONE, RESUME, RETRY, TODO)}
+    notes: list[str] = []
+    for job in {runs.run_id(job.config): job for job in reversed(jobs)}.values():
+        if job.config.data.kind in LOCAL:
+            check_data(job.config)
         try:
-            pending = {
-                pool.schedule(execute, args=[config, threads]): run_id
-                for run_id, config in configs.items()
-            }
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    yield pending.pop(future), _result_of(future)
-        except BaseException:
-            pool.stop()
-            raise
+            by_state[_state(job)].append(job)
+        except runs.RunError as error:
+            by_state[TODO].append(job)
+            notes.append(f"{error}; runs again")
+    plan = Plan({state: found[::-1] for state, found in by_state.items()}, notes)
+    if plan.todo and not plan.todo[0].config.dry_run:
+        runs.make_folder(plan.todo[0].config.sweep_dir)
+    return plan
 
 
-def _result_of(future: ProcessFuture) -> Result:
-    try:
-        return future.result()
-    except ProcessExpired as error:
-        message = f"the process was killed or crashed (exit code {error.exitcode})"
-        return {"status": runs.FAILED, "error": {"type": "ProcessExpired", "message": message}}
+def _state(job: Job) -> str:
+    if job.config.rerun:
+        return TODO
+    if runs.ended_result(job.folder):
+        return DONE
+    if runs.read_result(job.folder):
+        return RETRY
+    return RESUME if (job.folder / runs.CHECKPOINT / "state.npz").exists() else TODO
+
+
+def failures(jobs: Sequence[Job], errors: dict[tuple[str, ...], str]) -> list[tuple[Job, str]]:
+    """The runs that have no result now, or a failed one, and why.
+
+    Args:
+        jobs: what was carried out.
+        errors: by overrides, what the launcher knows of runs that left no result.
+    """
+    failed = []
+    for job in jobs:
+        try:
+            result = runs.read_result(job.folder)
+        except runs.RunError as error:
+            failed.append((job, str(error)))
+            continue
+        if result is None:
+            unknown = f"no result.json in {job.folder}"
+            failed.append((job, errors.get(job.overrides, unknown)))
+        elif result["status"] == runs.FAILED:
+            failed.append((job, runs.summary(result)))
+    return failed
+
+
+def print_failures(failed: Sequence[tuple[Job, str]], console: Console) -> None:
+    """A table of what failed and why, and the commands that repeat each."""
+    table = Table("run", "settings", "why", title=f"{len(failed)} failed", title_justify="left")
+    for job, reason in failed:
+        table.add_row(runs.run_id(job.config), job.label, reason)
+    console.print(table, markup=False)
+    console.print("To repeat one of them (its run.log has the traceback):")
+    for job, _ in failed:
+        console.print(f"  {job.command}", markup=False, soft_wrap=True)

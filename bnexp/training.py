@@ -1,60 +1,58 @@
 """Trains and tests one network: from a typed config and a folder to history and outcome.
 
-Knows neither Hydra nor the terminal: progress goes to a `Reporter`.
+Knows neither Hydra nor the terminal: progress goes to a `Reporter`, which may also ask it to
+stop.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from bnexp import runs
+from bnexp import checkpoint, runs
+from bnexp.checkpoint import Progress
 from bnexp.config import Config, Trainer
 from bnexp.data import Dataset, load
+from bnexp.interrupt import Interrupted
 from bnexp.normalization import set_population_statistics
 from bnexp.program import BatchOrder, Metrics, Program, on_device, program_for, scaled
-
-Tensors = tuple[tf.Tensor, tf.Tensor]
 
 
 class Reporter(Protocol):
     """Is told how a run goes."""
 
     def line(self, text: str) -> None:
-        """A line for the log."""
+        """Takes a line for the log."""
 
     def step(self, steps: int) -> None:
-        """So many steps are made."""
+        """Is told that so many steps are made; raises `Interrupted` to stop the run."""
 
 
 @dataclass
 class Outcome:
-    """What a run came to; None where it diverged before the figure could be had."""
+    """What a run came to; `test` is None where it diverged before."""
 
     status: str
-    steps: int
+    progress: Progress
     test: Metrics | None = None
-    final_val_accuracy: float | None = None
-    best_val_accuracy: float | None = None
-    train_seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
 
     def as_result(self) -> dict[str, Any]:
         """The fields of result.json that training knows."""
-        test = self.test or Metrics(None, None, None)  # type: ignore[arg-type]
+        accuracies = [row["val_accuracy"] for row in self.progress.history]
+        steps, seconds = self.progress.steps, self.progress.train_seconds
         return {
             "status": self.status,
-            "steps": self.steps,
-            "test_loss": test.loss,
-            "test_accuracy": test.accuracy,
-            "test_log_loss": test.log_loss,
-            "final_val_accuracy": self.final_val_accuracy,
-            "best_val_accuracy": self.best_val_accuracy,
-            "train_seconds": self.train_seconds,
-            "steps_per_second": self.steps / self.train_seconds if self.train_seconds else None,
+            "steps": steps,
+            "test_loss": self.test and self.test.loss,
+            "test_accuracy": self.test and self.test.accuracy,
+            "test_log_loss": self.test and self.test.log_loss,
+            "final_val_accuracy": accuracies[-1] if accuracies else None,
+            "best_val_accuracy": max(accuracies, default=None),
+            "train_seconds": seconds,
+            "steps_per_second": steps / seconds if seconds else None,
         }
 
 
@@ -70,88 +68,136 @@ def next_evaluation(trainer: Trainer, step: int) -> int:
 def train_and_evaluate(config: Config, folder: Path, report: Reporter) -> Outcome:
     """Trains as configured, keeps history.csv up to date in `folder`, and tests at the end.
 
-    A loss that is not finite ends the run: its outcome is `diverged`, with the history up to
-    there.
+    Goes on from the folder's checkpoint if there is one, to the same numbers as without the
+    interruption. A loss that is not finite ends the run: its outcome is `diverged`, with the
+    history up to there.
 
     Raises:
         DataError: data that cannot be had or used.
+        Interrupted: the reporter asked to stop; the checkpoint is up to date.
     """
     dataset = load(config.data)
-    program = program_for(config, dataset)
-    program.reset(config)
-    outcome = _train(config, dataset, program, folder, report)
+    run = _Run(config, dataset, folder, report)
+    outcome = run.train()
     if outcome.status == runs.FINISHED:
         if config.norm.kind == "batch" and config.norm.population == "exact":
-            _use_exact_statistics(config, dataset, program)
-        outcome.test = program.evaluate(*on_device(dataset.test))
+            _use_exact_statistics(config, dataset, run.program)
+        outcome.test = run.program.evaluate(*on_device(dataset.test))
         report.line(outcome.test.test_line())
         if not np.isfinite(outcome.test.loss):
             outcome.status = runs.DIVERGED
         if config.trainer.save_model:
-            save_model(program, folder)
+            save_model(run.program, folder)
     return outcome
 
 
-def _train(
-    config: Config, dataset: Dataset, program: Program, folder: Path, report: Reporter
-) -> Outcome:
-    trainer = config.trainer
-    train, validation = on_device(dataset.train), on_device(dataset.validation)
-    order = BatchOrder(config.seed, len(dataset.train), trainer.batch_size)
-    program.train(train, order, config.optimizer, 0, 0, np.float32(0))  # compiles
-    outcome = Outcome(runs.FINISHED, steps=0)
-    while outcome.steps < trainer.steps and outcome.status == runs.FINISHED:
-        metrics = _train_to_evaluation(config, program, train, order, outcome, report)
-        if outcome.status == runs.FINISHED:
-            validated = program.evaluate(*validation)
-            _record(outcome, len(dataset.train), trainer, metrics, validated)
-            report.line(validated.validation_line(outcome.steps))
-            if not np.isfinite(validated.loss):
-                outcome.status = runs.DIVERGED
-        runs.write_history(folder, outcome.history)
-    if outcome.status == runs.DIVERGED:
-        report.line(f"step {outcome.steps:5d}: diverged (the loss is not finite)")
-    return outcome
+class _Run:
+    """One training, from its start or its checkpoint."""
 
+    def __init__(self, config: Config, dataset: Dataset, folder: Path, report: Reporter) -> None:
+        self._config, self._folder, self._report = config, folder, report
+        self._trainer = config.trainer
+        self._images = on_device(dataset.train)
+        self._validation = on_device(dataset.validation)
+        self._order = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
+        self.program = program_for(config, dataset)
+        self._progress = self._restored() or Progress()
+        self._saved_at = (time.monotonic(), self._progress.steps)
 
-def _train_to_evaluation(
-    config: Config,
-    program: Program,
-    train: Tensors,
-    order: BatchOrder,
-    outcome: Outcome,
-    report: Reporter,
-) -> float:
-    """Trains up to the next evaluation or divergence; the mean training loss on the way."""
-    first, until = outcome.steps, next_evaluation(config.trainer, outcome.steps)
-    loss_sum = np.float32(0)
-    while outcome.steps < until and outcome.status == runs.FINISHED:
-        count = min(program.steps_per_call, until - outcome.steps)
+    def _restored(self) -> Progress | None:
+        """The checkpoint, in force; None: start from the beginning."""
+        self.program.reset(self._config)
+        try:
+            stored = checkpoint.load(self._folder)
+            if stored is None:
+                return None
+            progress, state = stored
+            self.program.restore(state)
+        except (runs.RunError, ValueError) as error:
+            self._report.line(f"starts afresh: {error}")
+            self.program.reset(self._config)
+            return None
+        self._report.line(f"goes on from step {progress.steps}")
+        return progress
+
+    def train(self) -> Outcome:
+        """Trains to the last step or divergence."""
+        progress = self._progress
+        self._steps(0)  # compiles
+        status = runs.FINISHED
+        # loss_steps: interrupted after the last step, before its evaluation
+        while status == runs.FINISHED and (
+            progress.steps < self._trainer.steps or progress.loss_steps
+        ):
+            if self._train_to_evaluation():
+                validated = self.program.evaluate(*self._validation)
+                self._record(validated)
+                if np.isfinite(validated.loss):
+                    continue
+            status = runs.DIVERGED
+            self._report.line(f"step {progress.steps:5d}: diverged (the loss is not finite)")
+        runs.write_history(self._folder, progress.history)
+        return Outcome(status, progress)
+
+    def _train_to_evaluation(self) -> bool:
+        """Trains up to the next evaluation; False if the loss ceased to be finite."""
+        progress = self._progress
+        until = next_evaluation(self._trainer, progress.steps - progress.loss_steps)
+        while progress.steps < until:
+            if not self._steps(min(self.program.steps_per_call, until - progress.steps)):
+                return False
+            try:
+                self._report.step(progress.steps)
+            except Interrupted:
+                self._save()
+                raise
+            if self._is_checkpoint_due():
+                self._save()
+        return True
+
+    def _steps(self, count: int) -> bool:
+        """Makes `count` steps in one call; False if the loss ceased to be finite."""
+        progress = self._progress
         started = time.perf_counter()
-        progress = program.train(train, order, config.optimizer, outcome.steps, count, loss_sum)
-        outcome.train_seconds += time.perf_counter() - started
-        outcome.steps, loss_sum = progress.steps, progress.loss_sum
-        if progress.diverged:
-            outcome.status = runs.DIVERGED
-        report.step(outcome.steps)
-    return float(loss_sum) / (outcome.steps - first)
+        made = self.program.train(
+            self._images,
+            self._order,
+            self._config.optimizer,
+            progress.steps,
+            count,
+            progress.loss_sum,
+        )
+        if count:
+            progress.train_seconds += time.perf_counter() - started
+        progress.loss_steps += made.end - progress.steps
+        progress.steps, progress.loss_sum = made.end, made.loss_sum
+        return not made.diverged
 
+    def _record(self, validated: Metrics) -> None:
+        progress = self._progress
+        progress.history.append(
+            {
+                "step": progress.steps,
+                "epoch": progress.steps / self._order.batches_per_epoch,
+                "train_loss": float(progress.loss_sum) / progress.loss_steps,
+                "val_loss": validated.loss,
+                "val_accuracy": validated.accuracy,
+                "seconds": round(progress.train_seconds, 3),
+            }
+        )
+        progress.loss_sum, progress.loss_steps = np.float32(0), 0
+        runs.write_history(self._folder, progress.history)
+        self._report.line(validated.validation_line(progress.steps))
 
-def _record(
-    outcome: Outcome, images: int, trainer: Trainer, train_loss: float, validated: Metrics
-) -> None:
-    outcome.history.append(
-        {
-            "step": outcome.steps,
-            "epoch": outcome.steps / (images // trainer.batch_size),
-            "train_loss": train_loss,
-            "val_loss": validated.loss,
-            "val_accuracy": validated.accuracy,
-            "seconds": round(outcome.train_seconds, 3),
-        }
-    )
-    outcome.final_val_accuracy = validated.accuracy
-    outcome.best_val_accuracy = max(outcome.best_val_accuracy or 0.0, validated.accuracy)
+    def _is_checkpoint_due(self) -> bool:
+        seconds, steps = self._trainer.checkpoint_seconds, self._trainer.checkpoint_every
+        then, step = self._saved_at
+        by_time = seconds is not None and time.monotonic() - then >= seconds
+        return by_time or (steps is not None and self._progress.steps - step >= steps)
+
+    def _save(self) -> None:
+        checkpoint.save(self._folder, self._progress, self.program.state())
+        self._saved_at = (time.monotonic(), self._progress.steps)
 
 
 def _use_exact_statistics(config: Config, dataset: Dataset, program: Program) -> None:
@@ -163,7 +209,7 @@ def _use_exact_statistics(config: Config, dataset: Dataset, program: Program) ->
 
 
 def save_model(program: Program, folder: Path) -> None:
-    """model.keras, for plain Keras: images scaled to 0..1 in, logits out."""
+    """Writes model.keras for plain Keras: images scaled to 0..1 in, logits out."""
     aside = folder / ".saving.keras"
     program.model.save(aside)
     aside.replace(folder / "model.keras")

@@ -1,39 +1,132 @@
-"""Hydra's plugins for sweeps: a grid of runs, carried out by `bnexp.sweep`.
+"""Hydra's plugins for sweeps: which runs there are, and a pool of processes to carry them out.
 
-Hydra accepts plugins from the namespace package `hydra_plugins` only.
+Hydra accepts plugins from the namespace package `hydra_plugins` only. What is not Hydra's is
+in `bnexp.sweep` and `bnexp.pool`.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf
+
+from bnexp import runs
+from bnexp.config import Config, build, set_value
+
+
+class Composer:
+    """Typed configs of many jobs that differ in few settings.
+
+    Hydra composes in some 60 ms. Which files make up a config depends on the choices of
+    options alone, so each combination of these is composed once, and plain values are set in a
+    copy, as Hydra itself does last.
+    """
+
+    def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
+        self._loader, self._config = loader, config
+        parser = OverridesParser.create(config_loader=self._loader)
+        self._parse = lru_cache(maxsize=None)(parser.parse_override)
+        self._composed = lru_cache(maxsize=None)(self._compose)
+
+    def __call__(self, overrides: Sequence[str]) -> Config:
+        """The config of one job.
+
+        Raises:
+            ConfigError: see `bnexp.config.build`.
+        """
+        choices = tuple(text for text in overrides if not self._is_plain_value(text))
+        tree = deepcopy(self._composed(choices))
+        for text in overrides:
+            if text not in choices:
+                override = self._parse(text)
+                set_value(tree, override.key_or_group, override.value())
+        return build(tree)
+
+    def _is_plain_value(self, text: str) -> bool:
+        override = self._parse(text)
+        key = override.key_or_group
+        if override.is_add() or override.is_force_add() or override.is_delete():
+            return False
+        return not key.startswith("hydra.") and not self._loader.get_group_options(key)
+
+    def _compose(self, overrides: tuple[str, ...]) -> Any:
+        composed = self._loader.load_sweep_config(self._config, list(overrides))
+        tree = OmegaConf.to_container(composed, resolve=False)
+        assert isinstance(tree, dict)
+        del tree["hydra"]
+        return tree
 
 
 class GridSweeper(BasicSweeper):
-    """Hydra's basic sweeper, in one batch, without a composition of its own per job."""
+    """Every combination of the swept values: plans them, launches what is to do, concludes.
+
+    Differs from Hydra's basic sweeper in that a run is known by its folder: what is done is
+    skipped, and how each ended is read there, whatever launcher carried it out.
+    """
 
     def __init__(self, params: dict[str, str] | None) -> None:
         super().__init__(max_batch_size=None, params=params)
 
     def sweep(self, arguments: list[str]) -> Any:
-        assert self.hydra_context is not None
+        from rich.console import Console
+
+        from bnexp.sweep import failures, make_plan, print_failures
+
+        console = Console(highlight=False, soft_wrap=True)
+        jobs = self._jobs(arguments)
+        plan = make_plan(jobs)
+        console.print(f"{jobs[0].config.sweep_dir}: {plan}", markup=False)
+        for note in plan.notes:
+            console.print(note, markup=False)
+        if jobs[0].config.dry_run:
+            console.print(plan.listing(), markup=False)
+            return None
+        todo = plan.todo
+        if not todo:
+            return None
         assert self.launcher is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides(self._parse_config() + arguments)
-        [jobs] = self.split_arguments(overrides, None)
-        returns = self.launcher.launch(jobs, initial_job_idx=0)
-        if any(job.status == JobStatus.FAILED for job in returns):
+        returns = self.launcher.launch([job.overrides for job in todo], initial_job_idx=0)
+        errors = {
+            tuple(done.overrides): str(done._return_value)
+            for done in returns
+            if done.status == JobStatus.FAILED
+        }
+        launched = {tuple(done.overrides) for done in returns}
+        failed = failures([job for job in todo if job.overrides in launched], errors)
+        if failed:
+            print_failures(failed, console)
             raise SystemExit(1)
         return returns
 
+    def _jobs(self, arguments: list[str]) -> list[Any]:
+        from bnexp.sweep import Job
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides(self._parse_config() + arguments)
+        [combinations] = self.split_arguments(overrides, None)
+        compose = Composer(self.hydra_context.config_loader, self.config)
+        common = set.intersection(*map(set, combinations))
+        return [
+            Job(
+                config=compose(combination),
+                overrides=tuple(combination),
+                label=" ".join(item for item in combination if item not in common),
+            )
+            for combination in combinations
+        ]
+
 
 class PoolLauncher(Launcher):
-    """Checks all runs of a sweep, then carries them out in a pool of processes.
+    """Carries out jobs in a pool of processes on this machine (see `bnexp.pool`).
 
     Each job returns the run's best validation accuracy, as a sweeper's objective.
     """
@@ -44,38 +137,30 @@ class PoolLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self._context, self._config = hydra_context, config
+        self._compose = Composer(hydra_context.config_loader, config)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from bnexp.config import build
-        from bnexp.sweep import run_sweep
+        from bnexp.console import SweepView
+        from bnexp.pool import run_in_pool
 
-        configs = [build(self._compose(overrides)) for overrides in job_overrides]
-        results = run_sweep(configs, swept(job_overrides), self._n_jobs)
-        return [
-            _job_return(overrides, result)
-            for overrides, result in zip(job_overrides, results, strict=True)
-        ]
-
-    def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
-        with open_dict(composed):
-            del composed["hydra"]
-        return composed
-
-
-def swept(job_overrides: Sequence[Sequence[str]]) -> list[str]:
-    """What tells each job from the others, on one line."""
-    common = set.intersection(*map(set, job_overrides))
-    return [" ".join(item for item in job if item not in common) for job in job_overrides]
+        configs = [self._compose(overrides) for overrides in job_overrides]
+        overrides = dict(zip(map(runs.run_id, configs), job_overrides, strict=True))
+        returns = []
+        with SweepView(configs) as view:
+            for config, result in run_in_pool(configs, self._n_jobs, view.running):
+                view.ended(config, result)
+                returns.append(_job_return(overrides[runs.run_id(config)], result))
+                if config.fail_fast and result["status"] == runs.FAILED:
+                    break
+        order = {tuple(job): place for place, job in enumerate(job_overrides)}
+        return sorted(returns, key=lambda done: order[tuple(done.overrides)])
 
 
 def _job_return(overrides: Sequence[str], result: dict[str, Any]) -> JobReturn:
-    error = result.get("error")
-    if error:
-        failure = RuntimeError(f"{error['type']}: {error['message']}")
+    if result["status"] == runs.FAILED:
+        failure = RuntimeError(runs.summary(result))
         return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=failure)
     return JobReturn(
         overrides=overrides,

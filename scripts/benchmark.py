@@ -100,7 +100,7 @@ def ours(config: Config) -> Callable[[int], object]:
         while position < end:
             size = min(program.steps_per_call, end - position)
             progress = program.train(train, order, config.optimizer, position, size, np.float32(0))
-            position = progress.steps
+            position = progress.end
 
     return steps
 

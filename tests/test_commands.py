@@ -67,13 +67,13 @@ def test_a_sweep_ends_with_a_folder_for_every_combination(work, sweep):
     assert sweep.returncode == 0, sweep.stderr
     assert sweep.stderr == ""
     lines = sweep.stdout.splitlines()
-    assert lines[0] == "8 runs in outputs/sweep: 0 done, 8 to do"
-    assert len(lines) == 9
-    assert "test accuracy" in lines[-1]
+    assert lines[0] == "outputs/sweep: 8 runs: 0 done, 8 to do"
+    assert lines[-1].startswith("8 finished in ")
     folders = run_folders(work)
     assert len(folders) == 8
     for folder in folders:
         assert {path.name for path in folder.iterdir()} == {
+            ".lock",
             "config.yaml",
             "history.csv",
             "result.json",
@@ -95,7 +95,7 @@ def test_the_same_sweep_again_is_done_at_once(work, sweep):
     before = {path: path.stat().st_mtime_ns for path in (work / "outputs").rglob("*")}
     started = time.perf_counter()
     again = run("--multirun", *DATA, *SWEEP, "name=sweep", cwd=work)
-    assert again.stdout == "8 runs in outputs/sweep: 8 done, 0 to do\n"
+    assert again.stdout == "outputs/sweep: 8 runs: 8 done, 0 to do\n"
     assert time.perf_counter() - started < 5
     assert before == {path: path.stat().st_mtime_ns for path in (work / "outputs").rglob("*")}
 
@@ -241,9 +241,13 @@ def test_a_failed_run_is_recorded_with_its_traceback(work):
 
     both = run("--multirun", *failing, "model.kernel_size=1,1000000", "name=both", cwd=work)
     assert both.returncode == 1
-    assert "failed:" in both.stdout
-    assert "1/2" in both.stdout
-    assert "2/2" in both.stdout
+    assert "failed: ResourceExhaustedError" in both.stdout
+    assert "1 finished, 1 failed" in both.stdout
+    command = both.stdout.splitlines()[-1].split()
+    assert command[:3] == ["python", "-m", "bnexp.run"]
+    repeated = run(*command[3:], cwd=work)
+    assert "1 runs: 0 done, 1 to retry, 0 to do" in repeated.stdout
+    assert repeated.returncode == 1
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["optimzer.lr=1"]])

@@ -157,8 +157,9 @@ def test_history_has_a_row_per_evaluation_and_the_mean_training_loss(compose, tm
     assert tuple(table.columns) == runs.HISTORY_COLUMNS
     assert list(table["step"]) == [20, 40, 50]
     assert list(table["epoch"]) == pytest.approx([20 / 12, 40 / 12, 50 / 12])
-    assert outcome.final_val_accuracy == table["val_accuracy"].iloc[-1]
-    assert outcome.best_val_accuracy == table["val_accuracy"].max()
+    result = outcome.as_result()
+    assert result["final_val_accuracy"] == table["val_accuracy"].iloc[-1]
+    assert result["best_val_accuracy"] == table["val_accuracy"].max()
     assert report.lines[0] == (
         f"step    20: validation loss = {table['val_loss'][0]:.4f}, "
         f"validation accuracy = {table['val_accuracy'][0]:.4f}"
@@ -187,7 +188,7 @@ def test_divergence_stops_the_run_at_once_and_keeps_its_history(compose, tmp_pat
     config = compose(*small, "norm=none", "optimizer=sgd", "optimizer.lr=1e38", "init.bias=1")
     outcome, report = train(config, tmp_path / "run")
     assert outcome.status == runs.DIVERGED
-    assert outcome.steps < 6
+    assert outcome.progress.steps < 6
     assert outcome.test is None
     assert "diverged" in report.lines[-1]
     assert "nan" not in (tmp_path / "run" / "history.csv").read_text().lower()

@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM, heard between two calls of the training program, never within one."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_received: int | None = None
+_parent: int | None = None
+
+
+class Interrupted(BaseException):
+    """Someone wants this process to stop; the state on disk lets the run go on later."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell reports a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.signum
+
+
+def _remember(signum: int, _: FrameType | None) -> None:
+    global _received
+    if _received == signum == signal.SIGINT:  # asked twice: no waiting for a safe moment
+        raise Interrupted(signum)
+    _received = signum
+
+
+@contextmanager
+def listening(*signals: int) -> Iterator[None]:
+    """Within it, signals are remembered until `check`; only the main thread can listen."""
+    global _received
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _received = None
+    before = {signum: signal.signal(signum, _remember) for signum in signals}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def stop_on(*signals: int) -> None:
+    """From now on these signals raise `Interrupted` wherever the main thread is."""
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        raise Interrupted(signum)
+
+    for signum in signals:
+        signal.signal(signum, stop)
+
+
+def watch_parent() -> None:
+    """From now on, `check` also notices that the process that started this one is gone."""
+    global _parent
+    _parent = os.getppid()
+
+
+def check() -> None:
+    """A safe moment to stop.
+
+    Raises:
+        Interrupted: a signal came since `listening` began, or the watched parent has died.
+    """
+    if _received is not None:
+        raise Interrupted(_received)
+    if _parent is not None and os.getppid() != _parent:
+        raise Interrupted(signal.SIGTERM)

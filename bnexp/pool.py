@@ -1,0 +1,122 @@
+"""A pool of processes that are kept alive from run to run and may be killed one by one."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from bnexp import backend, interrupt
+from bnexp.config import Config
+from bnexp.execute import BUSY, execute, failure
+
+Result = dict[str, Any]
+
+# Between two looks at a run that another sweep has in hand, and at who is running.
+POLL_SECONDS = 0.5
+
+
+def run_in_pool(
+    configs: Sequence[Config], n_jobs: int, watch: Callable[[list[Config]], None]
+) -> Iterator[tuple[Config, Result]]:
+    """Carries out runs and yields each as it ends.
+
+    A run whose process is killed is reported as failed; its checkpoint stays, and the others
+    go on. A run that another sweep has in hand is waited for.
+
+    Args:
+        configs: what to run, in this order.
+        n_jobs: processes at a time; -1: one a core. The cores are shared out evenly.
+        watch: is told now and then which runs are going on.
+    """
+    processes = backend.available_cores() if n_jobs == -1 else n_jobs
+    # not by the number of runs left: another thread count would change low-order bits
+    threads = max(1, backend.available_cores() // processes)
+    queue = deque(configs)
+    while queue:
+        with _Pool(min(processes, len(queue)), threads) as pool:
+            yield from pool.run(queue, watch)
+
+
+class _Pool:
+    """One pebble pool; if it breaks as a whole, what it had goes back into the queue."""
+
+    def __init__(self, processes: int, threads: int) -> None:
+        self._processes, self._threads = processes, threads
+        # never fork a process that has threads, as TensorFlow's has
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPool(processes, initializer=_begin_worker, context=context)
+        self._pending: dict[ProcessFuture, Config] = {}
+
+    def __enter__(self) -> "_Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops all processes: at once if idle, else as soon as they have saved their state."""
+        for process in multiprocessing.active_children():  # all at a time, not one by one
+            process.terminate()
+        self._pool.stop()
+        self._pool.join()
+
+    def run(
+        self, queue: deque[Config], watch: Callable[[list[Config]], None]
+    ) -> Iterator[tuple[Config, Result]]:
+        """Works the queue off; returns early, with the rest in the queue, if the pool breaks."""
+        held: list[tuple[float, Config]] = []  # by other sweeps, to be looked at again
+        while queue or self._pending or held:
+            now = time.monotonic()
+            queue.extend(config for until, config in held if until <= now)
+            held = [(until, config) for until, config in held if until > now]
+            while queue and len(self._pending) < 2 * self._processes:
+                config = queue.popleft()
+                self._pending[self._pool.schedule(_work, args=[config, self._threads])] = config
+            for future in self._some_done():
+                config = self._pending.pop(future)
+                try:
+                    result = _result_of(future)
+                except BrokenProcessPool:
+                    queue.extendleft([config, *self._pending.values(), *(c for _, c in held)])
+                    self._pending.clear()
+                    return
+                if result["status"] == BUSY:
+                    held.append((now + POLL_SECONDS, config))
+                else:
+                    yield config, result
+            watch([config for future, config in self._pending.items() if future.running()])
+
+    def _some_done(self) -> set[ProcessFuture]:
+        if not self._pending:
+            time.sleep(POLL_SECONDS)
+            return set()
+        return wait(self._pending, POLL_SECONDS, return_when=FIRST_COMPLETED).done
+
+
+def _result_of(future: ProcessFuture) -> Result:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise
+    except ProcessExpired as error:
+        return failure(ProcessExpired(f"killed or crashed (exit code {error.exitcode})"))
+    except Exception as error:  # noqa: BLE001 (a folder or data that this run alone cannot use)
+        return failure(error)
+
+
+def _work(config: Config, threads: int) -> Result:
+    """In a worker: one run."""
+    try:
+        return execute(config, threads)
+    except interrupt.Interrupted as stop:
+        os._exit(stop.exit_code)
+
+
+def _begin_worker() -> None:
+    """SIGTERM and the end of the parent are heard between steps; Ctrl-C is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupt.watch_parent()
