@@ -33,15 +33,20 @@ class Composer:
         self._loader, self._config = loader, config
         parser = OverridesParser.create(config_loader=self._loader)
         self._parse = lru_cache(maxsize=None)(parser.parse_override)
+        self._is_choice = lru_cache(maxsize=None)(self._is_choice_of_files)
         self._composed = lru_cache(maxsize=None)(self._compose)
+        self._build = lru_cache(maxsize=None)(self._build_config)
 
     def __call__(self, overrides: Sequence[str]) -> Config:
-        """The config of one job.
+        """The config of one job; the same object for the same overrides.
 
         Raises:
             ConfigError: see `bnexp.config.build`.
         """
-        choices = tuple(text for text in overrides if not self._is_plain_value(text))
+        return self._build(tuple(overrides))
+
+    def _build_config(self, overrides: tuple[str, ...]) -> Config:
+        choices = tuple(text for text in overrides if self._is_choice(text))
         tree = deepcopy(self._composed(choices))
         for text in overrides:
             if text not in choices:
@@ -49,12 +54,13 @@ class Composer:
                 set_value(tree, override.key_or_group, override.value())
         return build(tree)
 
-    def _is_plain_value(self, text: str) -> bool:
+    def _is_choice_of_files(self, text: str) -> bool:
+        """Whether Hydra itself must compose this; else it is a plain value of a known key."""
         override = self._parse(text)
         key = override.key_or_group
         if override.is_add() or override.is_force_add() or override.is_delete():
-            return False
-        return not key.startswith("hydra.") and not self._loader.get_group_options(key)
+            return True
+        return key.startswith("hydra.") or bool(self._loader.get_group_options(key))
 
     def _compose(self, overrides: tuple[str, ...]) -> Any:
         composed = self._loader.load_sweep_config(self._config, list(overrides))
@@ -73,6 +79,14 @@ class GridSweeper(BasicSweeper):
 
     def __init__(self, params: dict[str, str] | None) -> None:
         super().__init__(max_batch_size=None, params=params)
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self._compose = Composer(hydra_context.config_loader, config)
+        if isinstance(self.launcher, PoolLauncher):
+            self.launcher.compose = self._compose  # what is composed once
 
     def sweep(self, arguments: list[str]) -> Any:
         from rich.console import Console
@@ -109,15 +123,13 @@ class GridSweeper(BasicSweeper):
         from bnexp.sweep import Job
 
         assert self.hydra_context is not None
-        assert self.config is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides(self._parse_config() + arguments)
         [combinations] = self.split_arguments(overrides, None)
-        compose = Composer(self.hydra_context.config_loader, self.config)
         common = set.intersection(*map(set, combinations))
         return [
             Job(
-                config=compose(combination),
+                config=self._compose(combination),
                 overrides=tuple(combination),
                 label=" ".join(item for item in combination if item not in common),
             )
@@ -137,7 +149,7 @@ class PoolLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self._compose = Composer(hydra_context.config_loader, config)
+        self.compose = Composer(hydra_context.config_loader, config)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -145,7 +157,7 @@ class PoolLauncher(Launcher):
         from bnexp.console import SweepView
         from bnexp.pool import run_in_pool
 
-        configs = [self._compose(overrides) for overrides in job_overrides]
+        configs = [self.compose(overrides) for overrides in job_overrides]
         overrides = dict(zip(map(runs.run_id, configs), job_overrides, strict=True))
         returns = []
         with SweepView(configs) as view:
