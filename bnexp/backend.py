@@ -23,7 +23,7 @@ def start(threads: int | None) -> int:
     """Imports TensorFlow and fixes its thread count for the life of this process.
 
     Args:
-        threads: CPU threads; None: all cores.
+        threads: CPU threads; None: as many as OMP_NUM_THREADS says, or all cores.
 
     Returns:
         The number of threads in force.
@@ -33,7 +33,8 @@ def start(threads: int | None) -> int:
             which cannot be changed.
     """
     global _started_with
-    wanted = threads or available_cores()
+    # OMP_NUM_THREADS: what Ray grants a run, and conf/hydra/launcher/submitit_slurm.yaml
+    wanted = threads or int(os.environ.get("OMP_NUM_THREADS") or available_cores())
     if _started_with is None:
         _start(wanted)
         _started_with = wanted

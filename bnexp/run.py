@@ -1,16 +1,19 @@
 """Trains networks as `conf/` and the command line say: one run, or with --multirun a sweep."""
 
+import os
 import signal
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bnexp import interrupt
 from bnexp.command_line import bad_input, one_line_errors
 from bnexp.config import Config, ConfigError, build, register_schema
-from bnexp.execute import execute
-from bnexp.runs import FAILED, run_folder, summary
+from bnexp.execute import BUSY, execute
+from bnexp.runs import FAILED, RunError, objective, run_folder, summary
 
 CONF = str(Path(__file__).resolve().parent.parent / "conf")
 
@@ -26,17 +29,31 @@ def compose(*overrides: str) -> Config:
         return build(hydra.compose("config", overrides=list(overrides)))
 
 
-def task(composed: DictConfig) -> float | None:
-    """One run; the best validation accuracy is the objective of a search."""
+def task(composed: DictConfig) -> float:
+    """One run, alone or as a job of a launcher; returns the objective of a search.
+
+    A launcher's worker must get an ordinary exception: it takes SystemExit for its own end.
+    """
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode == RunMode.MULTIRUN:
+        os.chdir(hydra_config.runtime.cwd)  # a cluster's worker may stand elsewhere
+        return _run(build(composed), terminal=False)
     try:
-        config = build(composed)
-        result = execute(config, terminal=True)
+        return _run(build(composed), terminal=True)
     except ConfigError as error:  # before Hydra adds lines of its own
         bad_input(str(error))
+    except RunError as error:
+        raise SystemExit(f"bnexp: {error}") from None
+
+
+def _run(config: Config, *, terminal: bool) -> float:
+    result = execute(config, terminal=terminal)
+    if result["status"] == BUSY:
+        raise RunError(f"{run_folder(config)}: another process has this run in hand")
     if result["status"] == FAILED:
         log = run_folder(config) / "run.log"
-        raise SystemExit(f"bnexp: {summary(result)} (traceback: {log})")
-    return result["best_val_accuracy"]
+        raise RunError(f"{summary(result)} (traceback: {log})")
+    return objective(result)
 
 
 def main() -> None:

@@ -211,6 +211,11 @@ def summary(result: dict[str, Any]) -> str:
     )
 
 
+def objective(result: dict[str, Any]) -> float:
+    """What a search maximizes: the best validation accuracy; 0 of a run that diverged."""
+    return result["best_val_accuracy"] if result["status"] == FINISHED else 0.0
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """config.yaml as a nested dict.
 

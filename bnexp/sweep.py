@@ -122,7 +122,10 @@ def failures(jobs: Sequence[Job], errors: dict[tuple[str, ...], str]) -> list[tu
             failed.append((job, str(error)))
             continue
         if result is None:
-            unknown = f"no result.json in {job.folder}"
+            unknown = (
+                f"no result.json in {job.folder}; if another machine carried the run out, "
+                "output_dir must lie on a file system that this one shares"
+            )
             failed.append((job, errors.get(job.overrides, unknown)))
         elif result["status"] == runs.FAILED:
             failed.append((job, runs.summary(result)))

@@ -106,14 +106,21 @@ class GridSweeper(BasicSweeper):
         if not todo:
             return None
         assert self.launcher is not None
-        returns = self.launcher.launch([job.overrides for job in todo], initial_job_idx=0)
-        errors = {
-            tuple(done.overrides): str(done._return_value)
-            for done in returns
-            if done.status == JobStatus.FAILED
-        }
-        launched = {tuple(done.overrides) for done in returns}
-        failed = failures([job for job in todo if job.overrides in launched], errors)
+        errors: dict[tuple[str, ...], str] = {}
+        try:
+            returns = self.launcher.launch([job.overrides for job in todo], initial_job_idx=0)
+        except Exception as error:  # noqa: BLE001 (a cluster's; what ended is in the folders)
+            returns = []
+            errors = {job.overrides: f"{type(error).__name__}: {error}" for job in todo}
+        else:
+            launched = {tuple(done.overrides or ()) for done in returns}
+            todo = [job for job in todo if job.overrides in launched]
+            errors = {
+                tuple(done.overrides or ()): str(done._return_value)
+                for done in returns
+                if done.status == JobStatus.FAILED
+            }
+        failed = failures(todo, errors)
         if failed:
             print_failures(failed, console)
             raise SystemExit(1)
@@ -177,5 +184,5 @@ def _job_return(overrides: Sequence[str], result: dict[str, Any]) -> JobReturn:
     return JobReturn(
         overrides=overrides,
         status=JobStatus.COMPLETED,
-        _return_value=result["best_val_accuracy"],
+        _return_value=runs.objective(result),
     )
