@@ -48,9 +48,14 @@ def listening(*signals: int) -> Iterator[None]:
 
 
 def stop_on(*signals: int) -> None:
-    """From now on these signals raise `Interrupted` wherever the main thread is."""
+    """From now on these signals raise `Interrupted` wherever the main thread is.
+
+    Foreign code may turn it into an exception of its own; `check` then still raises it.
+    """
 
     def stop(signum: int, _: FrameType | None) -> None:
+        global _received
+        _received = signum
         raise Interrupted(signum)
 
     for signum in signals:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from pathlib import Path
 
 import hydra
@@ -59,6 +60,8 @@ def _run(config: Config, *, terminal: bool) -> float:
 def main() -> None:
     """The command `python -m bnexp.run`."""
     register_schema()
+    # conf/hydra/launcher/ray.yaml and submitit_slurm.yaml bear the names of the plugins' schemas
+    warnings.filterwarnings("ignore", message="(?s).*validated against ConfigStore schema")
     with one_line_errors():
         interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
         hydra.main(config_path=CONF, config_name="config", version_base="1.3")(task)()

@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from bnexp import runs
+from bnexp import interrupt, runs
 from bnexp.config import Config, build, set_value
 
 
@@ -110,6 +110,7 @@ class GridSweeper(BasicSweeper):
         try:
             returns = self.launcher.launch([job.overrides for job in todo], initial_job_idx=0)
         except Exception as error:  # noqa: BLE001 (a cluster's; what ended is in the folders)
+            interrupt.check()
             returns = []
             errors = {job.overrides: f"{type(error).__name__}: {error}" for job in todo}
         else:
