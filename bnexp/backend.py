@@ -34,7 +34,8 @@ def start(threads: int | None) -> int:
     """
     global _started_with
     # OMP_NUM_THREADS: what Ray grants a run, and conf/hydra/launcher/submitit_slurm.yaml
-    wanted = threads or int(os.environ.get("OMP_NUM_THREADS") or available_cores())
+    granted = os.environ.get("OMP_NUM_THREADS", "")
+    wanted = threads or (int(granted) if granted.isdigit() else 0) or available_cores()
     if _started_with is None:
         _start(wanted)
         _started_with = wanted

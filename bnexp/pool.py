@@ -13,7 +13,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from bnexp import backend, interrupt
-from bnexp.config import Config
+from bnexp.config import Config, ConfigError
 from bnexp.execute import BUSY, execute, failure
 
 Result = dict[str, Any]
@@ -34,7 +34,12 @@ def run_in_pool(
         configs: what to run, in this order.
         n_jobs: processes at a time; -1: one a core. The cores are shared out evenly.
         watch: is told now and then which runs are going on.
+
+    Raises:
+        ConfigError: a number of processes that cannot be.
     """
+    if n_jobs != -1 and n_jobs < 1:
+        raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: -1, or 1 and more")
     processes = backend.available_cores() if n_jobs == -1 else n_jobs
     # not by the number of runs left: another thread count would change low-order bits
     threads = max(1, backend.available_cores() // processes)

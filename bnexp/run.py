@@ -43,6 +43,8 @@ def task(composed: DictConfig) -> float:
         return _run(build(composed), terminal=True)
     except ConfigError as error:  # before Hydra adds lines of its own
         bad_input(str(error))
+    except OSError as error:  # a folder that cannot be written to, a disk that is full
+        bad_input(str(error))
     except RunError as error:
         raise SystemExit(f"bnexp: {error}") from None
 

@@ -10,6 +10,7 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,6 +169,9 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         raise RunError(f"{path}: cannot be read ({error})") from error
     if not isinstance(result, dict) or result.get("status") not in STATUSES:
         raise RunError(f"{path}: no result of a run (status must be one of {', '.join(STATUSES)})")
+    missing = [field for field in RESULT_FIELDS if field not in result]
+    if missing:
+        raise RunError(f"{path}: written by another version (lacks {', '.join(missing)})")
     return result
 
 
@@ -227,8 +231,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise RunError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-    if not isinstance(tree, dict) or not {"data", "model", "norm", "seed"} <= tree.keys():
-        raise RunError(f"{path}: no config of a run")
+    groups = [item.name for item in fields(Config) if is_dataclass(item.type)]
+    if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in groups):
+        raise RunError(f"{path}: no config of a run (needs {', '.join(groups)})")
+    if "seed" not in tree or "kind" not in tree["norm"] or "steps" not in tree["trainer"]:
+        raise RunError(f"{path}: lacks seed, norm.kind or trainer.steps")
     return tree
 
 

@@ -18,7 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from bnexp import interrupt, runs
-from bnexp.config import Config, build, set_value
+from bnexp.config import Config, ConfigError, build, set_value
 
 
 class Composer:
@@ -109,6 +109,8 @@ class GridSweeper(BasicSweeper):
         errors: dict[tuple[str, ...], str] = {}
         try:
             returns = self.launcher.launch([job.overrides for job in todo], initial_job_idx=0)
+        except ConfigError:
+            raise
         except Exception as error:  # noqa: BLE001 (a cluster's; what ended is in the folders)
             interrupt.check()
             returns = []

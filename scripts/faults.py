@@ -68,13 +68,14 @@ def survive(folder: Path, runs: int, kills: int, steps: int, seed: int) -> str:
         starts += 1
         while sweep.poll() is None and sum(killed.values()) < kills:
             watch_until(time.monotonic() + chance.uniform(0.5, 8), sweep, struck, seen)
-            workers = children(sweep.pid)
+            victim = chance.choice(["worker", "parent"])
+            while victim == "worker" and sweep.poll() is None and not children(sweep.pid):
+                watch_until(time.monotonic() + 0.1, sweep, struck, seen)
             if sweep.poll() is None:
-                victim = chance.choice(["worker", "parent"]) if workers else "parent"
-                kill(chance.choice(workers) if victim == "worker" else sweep.pid)
+                struck_at = children(sweep.pid) if victim == "worker" else [sweep.pid]
+                kill(chance.choice(struck_at or [sweep.pid]))
                 killed[victim] += 1
-        if sweep.poll() is None and killed["parent"]:
-            watch_until(time.monotonic() + 600, sweep, struck, seen)
+        watch_until(time.monotonic() + 600, sweep, struck, seen)
         sweep.wait()
         if len(seen) == runs and sum(killed.values()) < kills:
             break  # everything is finished: there is nothing left to kill

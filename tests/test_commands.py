@@ -309,6 +309,7 @@ DAMAGE = {
     "result.json": '{"status": "fini',
     "history.csv": "step,val_loss\n1,2\n",
     "config.yaml": "data: [",
+    "config.yaml ": "{data: {}, model: {}, norm: {}, init: {}, optimizer: {}, trainer: {}}",
 }
 
 
@@ -318,8 +319,9 @@ def test_plot_names_and_skips_a_damaged_folder(work, sweep, tmp_path, name):
 
     shutil.copytree(work / "outputs/sweep", tmp_path / "sweep")
     victim = sorted(path.parent for path in tmp_path.glob("sweep/*/result.json"))[3]
-    (victim / name).write_text(DAMAGE[name])
+    damaged = victim / name.strip()
+    damaged.write_text(DAMAGE[name])
     drawn = plot(str(tmp_path), cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
-    assert f"skipped: {victim / name}" in drawn.stderr
+    assert f"skipped: {damaged}" in drawn.stderr
     assert "7 runs" in drawn.stdout

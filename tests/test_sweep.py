@@ -439,9 +439,52 @@ def test_signals_are_heard_between_steps():
         with pytest.raises(interrupt.Interrupted) as stop:
             interrupt.check()
     assert stop.value.exit_code == 143
-    interrupt_free = threading.Thread(target=lambda: interrupt.listening(signal.SIGINT))
-    interrupt_free.start()
-    interrupt_free.join()
+
+
+def test_a_thread_that_cannot_listen_runs_all_the_same():
+    """Ray calls a task from a thread of its own, where Python refuses signal handlers."""
+    reached = []
+
+    def body() -> None:
+        with interrupt.listening(signal.SIGTERM):
+            reached.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert reached == [before]
+
+
+def test_a_result_of_another_version_is_named_and_the_run_runs_again(compose):
+    one = job(compose)
+    execute(one.config, 1)
+    path = one.folder / "result.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps({"status": "finished", "run_id": result["run_id"]}))
+    plan = make_plan([one])
+    assert plan.jobs[TODO] == [one]
+    assert f"{path}: written by another version" in plan.notes[0]
+    assert execute(one.config, 1)["test_loss"] == result["test_loss"]
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"status": "odd"}'])
+def test_an_empty_or_odd_result_is_named_and_the_run_runs_again(compose, content):
+    one = job(compose)
+    execute(one.config, 1)
+    (one.folder / "result.json").write_text(content)
+    assert str(one.folder / "result.json") in make_plan([one]).notes[0]
+    assert execute(one.config, 1)["status"] == runs.FINISHED
+
+
+@pytest.mark.parametrize("n_jobs", ["0", "-2"])
+def test_a_number_of_processes_that_cannot_be_is_refused(work, n_jobs):
+    command = ("--multirun", *DATA, *SMALL, "seed=0,1", f"hydra.launcher.n_jobs={n_jobs}")
+    code, output = finish(start(work, *command))
+    assert code == 2
+    assert output.splitlines()[-1] == (
+        f"bnexp: hydra.launcher.n_jobs={n_jobs} is out of range: -1, or 1 and more"
+    )
 
 
 def test_unknown_settings_of_a_sweep_are_refused_with_the_nearest(work):

@@ -36,22 +36,27 @@ def load(config: Data) -> Dataset:
 
 
 @lru_cache(maxsize=2)
-def _load(settings: str, _content: str) -> Dataset:
+def _load(settings: str, content: str) -> Dataset:
     config = Data(**json.loads(settings))
     source = f"data.path={config.path}" if config.kind == "npz" else f"data={config.kind}"
-    return split_dataset(SOURCES[config.kind](config), config, source)
+    return split_dataset(_arrays(config.kind, config.path, content), config, source)
 
 
-def _mnist(_: Data) -> Arrays:
+@lru_cache(maxsize=1)  # splits of one dataset share it
+def _arrays(kind: str, path: str | None, _content: str) -> Arrays:
+    return SOURCES[kind](path)
+
+
+def _mnist(_: str | None) -> Arrays:
     return read_npz(MNIST)
 
 
-def _npz(config: Data) -> Arrays:
-    assert config.path is not None  # checked by the schema
-    return read_npz(Path(config.path))
+def _npz(path: str | None) -> Arrays:
+    assert path is not None  # checked by the schema
+    return read_npz(Path(path))
 
 
-def _fashion_mnist(_: Data) -> Arrays:
+def _fashion_mnist(_: str | None) -> Arrays:
     import keras
 
     def fetch() -> tuple:
@@ -64,7 +69,7 @@ def _fashion_mnist(_: Data) -> Arrays:
     return _downloaded("fashion_mnist", fetch, f"{', '.join(FASHION_MD5)} in fashion-mnist/")
 
 
-def _cifar10(_: Data) -> Arrays:
+def _cifar10(_: str | None) -> Arrays:
     import keras
 
     fetch = keras.datasets.cifar10.load_data  # checks a SHA-256 itself
@@ -90,7 +95,7 @@ def _downloaded(name: str, fetch: Callable[[], tuple], expected: str) -> Arrays:
 
 
 LOCAL = ("mnist", "npz")  # read without Keras
-SOURCES: dict[str, Callable[[Data], Arrays]] = {
+SOURCES: dict[str, Callable[[str | None], Arrays]] = {
     "mnist": _mnist,
     "fashion_mnist": _fashion_mnist,
     "cifar10": _cifar10,
