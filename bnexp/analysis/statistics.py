@@ -1,5 +1,6 @@
 """Statistics of seeds: pure functions on numbers. The unit of replication is the seed."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +9,14 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 CONFIDENCE = 0.95
+MIN_SEEDS = 3  # fewer are never enough for a verdict, nor for a band worth drawing
+
+SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its Student-t interval; NaN where n is too small."""
+    """A mean with its 95% interval; NaN where n is too small."""
 
     n: int
     mean: float
@@ -25,13 +29,16 @@ class Estimate:
         return (self.high - self.low) / 2
 
 
+NO_ESTIMATE = Estimate(0, np.nan, np.nan, np.nan, np.nan)
+
+
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Mean, standard deviation (n - 1) and two-sided Student-t interval; NaNs are left out."""
     x = np.asarray(values, float)
     x = x[~np.isnan(x)]
     n = len(x)
     if n == 0:
-        return Estimate(0, np.nan, np.nan, np.nan, np.nan)
+        return NO_ESTIMATE
     mean = float(x.mean())
     if n == 1:
         return Estimate(1, mean, np.nan, np.nan, np.nan)
@@ -40,31 +47,77 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     return Estimate(n, mean, sd, mean - half, mean + half)
 
 
-def steps_to_target(history: pd.DataFrame, target: float) -> float:
-    """First evaluated step at which one run's validation accuracy reaches the target.
+def paired_difference(a: pd.Series, b: pd.Series) -> Estimate:
+    """Mean of a - b over the seeds (the index) that both have, with its paired-t interval."""
+    return t_interval((a - b).to_numpy(float))
 
-    Infinity if it never does: censored at the run's budget, not missing.
+
+def paired_log2_ratio(a: pd.Series, b: pd.Series) -> Estimate:
+    """Mean of log2(a / b) over the seeds that both have, with its paired-t interval.
+
+    Raises:
+        ValueError: a value that is not positive has no logarithm.
     """
-    reached = history.loc[history["val_accuracy"] >= target, "step"]
-    return float(reached.min()) if len(reached) else np.inf
+    if (a <= 0).any() or (b <= 0).any():
+        raise ValueError("a log ratio needs positive values")
+    return paired_difference(np.log2(a), np.log2(b))
 
 
-def curve_interval(history: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Mean and interval over runs at each step that all of them have evaluated.
+def bootstrap_interval(
+    values: ArrayLike,
+    statistic: Callable[..., np.ndarray] = np.median,
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = 2000,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic, for where Student's t does not fit.
 
-    A run that ended early would otherwise leave the mean of the survivors behind.
-
-    Returns:
-        Columns step, mean, low, high, sorted by step.
+    Values may be infinite (censored), as long as the statistic only orders them. Every
+    resampling is seeded, so the same values give the same interval. NaN for n < 2.
     """
-    runs = history["run"].nunique()
-    counted = history.dropna(subset=[metric]).groupby("step")[metric]
-    complete = counted.filter(lambda values: len(values) == runs).index
-    groups = history.loc[complete].groupby("step")[metric]
-    rows = [(step, *_mean_low_high(values)) for step, values in groups]
-    return pd.DataFrame(rows, columns=["step", "mean", "low", "high"])
+    x = np.asarray(values, float)
+    if len(x) < 2:
+        return np.nan, np.nan
+    chosen = np.random.default_rng(0).integers(0, len(x), (resamples, len(x)))
+    drawn = np.sort(statistic(x[chosen], axis=1))
+    tail = (1 - confidence) / 2
+    low, high = (int(np.floor(q * (resamples - 1))) for q in (tail, 1 - tail))
+    return float(drawn[low]), float(drawn[high])
 
 
-def _mean_low_high(values: pd.Series) -> tuple[float, float, float]:
-    estimate = t_interval(values.to_numpy())
-    return estimate.mean, estimate.low, estimate.high
+def rule_r(effect: Estimate, null: float = 0.0) -> str:
+    """The verdict on "the effect is above `null`" (rule R).
+
+    Supported if the interval lies wholly above, contradicted if wholly below, else
+    inconclusive; always inconclusive with fewer than three seeds.
+    """
+    if effect.n < MIN_SEEDS:
+        return INCONCLUSIVE
+    if effect.low > null:
+        return SUPPORTED
+    return CONTRADICTED if effect.high < null else INCONCLUSIVE
+
+
+def p_value(effect: Estimate, null: float = 0.0) -> float:
+    """Two-sided Student-t probability of a mean this far from `null`; NaN for n < 2."""
+    if effect.n < 2:
+        return np.nan
+    if effect.sd == 0:
+        return 1.0 if effect.mean == null else 0.0
+    t = (effect.mean - null) / (effect.sd / np.sqrt(effect.n))
+    return float(2 * stats.t.sf(abs(t), effect.n - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Probabilities corrected for judging so many claims at once (Holm 1979); NaNs stay.
+
+    Sorted ascending, the k-th of m is multiplied by m - k + 1, and none is below the one
+    before it nor above 1.
+    """
+    p = np.asarray(p_values, float)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = len(order) - np.arange(len(order))
+    corrected = np.full(len(p), np.nan)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
+    return corrected.tolist()

@@ -1,0 +1,92 @@
+"""What a claim is, and what is found when it is judged."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bnexp.analysis.statistics import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    SUPPORTED,
+    Estimate,
+)
+
+NOT_RUN = "not run"
+VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_RUN)
+
+POINTS = "percentage points"
+LOG2 = "log2 ratio"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of a claim, measured and judged.
+
+    Attributes:
+        part: which part: "sigmoid", "95%"; empty where the claim has one part alone.
+        measure: what `effect` is, in words: "test accuracy, BN − none".
+        unit: of `effect`: `POINTS`, `LOG2` or another.
+        effect: the mean over seeds with its 95% interval; of an exact check, the largest
+            error found (`mean`) in `n` cases, without an interval.
+        verdict: one of `VERDICTS`.
+        sentence: what was seen, in one plain sentence with its numbers.
+        null: the effect that rule R tells apart from `effect`; None: the rule is another.
+        beside: context that is shown but does not count as a verdict.
+    """
+
+    part: str
+    measure: str
+    unit: str
+    effect: Estimate
+    verdict: str
+    sentence: str
+    null: float | None = 0.0
+    beside: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim and how it is judged.
+
+    Attributes:
+        id: short name, as in the tables.
+        statement: the claim in one sentence.
+        source: paper section, or later work.
+        measure: what is measured, and the rule.
+        sweep: the preset (folder under outputs/) whose runs judge it; empty: mathematics,
+            checked on the spot.
+        judge: from the data to findings: of the sweep's `Runs`, or of nothing where `sweep`
+            is empty. No findings: the runs do not allow it.
+    """
+
+    id: str
+    statement: str
+    source: str
+    measure: str
+    sweep: str
+    judge: Callable[..., Sequence[Finding]]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim with what was found; `reason` says why nothing was."""
+
+    claim: Claim
+    findings: Sequence[Finding]
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """That of all parts if they agree; "2 of 3 supported" and the like if not."""
+        verdicts = [finding.verdict for finding in self.findings if not finding.beside]
+        if not verdicts:
+            return NOT_RUN
+        if len(set(verdicts)) == 1:
+            return verdicts[0]
+        counts = [(name, verdicts.count(name)) for name in VERDICTS if name in verdicts]
+        return ", ".join(f"{count} of {len(verdicts)} {name}" for name, count in counts)
+
+
+def plain(value: Any) -> str:
+    """A number as a reader writes it: 4 significant digits, no trailing zeros."""
+    return f"{value:.4g}"
