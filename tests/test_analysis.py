@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bnexp.analysis import figures, loading, statistics, tables
+from bnexp.analysis import curves, figures, naming, statistics, tables
 from bnexp.analysis.loading import Runs
 from bnexp.runs import DIVERGED, FINISHED
 
@@ -21,8 +21,9 @@ def synthetic(configs: list[dict], accuracies: list[list[float]], status=FINISHE
         steps = [10 * (k + 1) for k in range(len(curve))]
         losses = [1 - value for value in curve]
         columns = {"run": f"r{i}", "step": steps, "val_accuracy": curve, "val_loss": losses}
+        columns |= {"epoch": np.divide(steps, 10), "seconds": np.divide(steps, 100)}
         histories.append(pd.DataFrame(columns))
-    table = loading._with_names(pd.DataFrame(rows).set_index("run"))
+    table = naming.with_names(pd.DataFrame(rows).set_index("run"))
     return Runs(table, pd.concat(histories, ignore_index=True), [])
 
 
@@ -55,7 +56,7 @@ def test_steps_to_target_is_the_first_evaluation_there_or_infinite():
 
 def test_the_mean_curve_ends_where_the_first_seed_ends():
     runs = synthetic([{"seed": 0}, {"seed": 1}], [[0.2, 0.4, 0.6], [0.4]])
-    curve = statistics.curve_interval(runs.history, "val_accuracy")
+    curve = curves.mean_curves(runs, "val_accuracy")
     assert list(curve["step"]) == [10]
     assert curve["mean"][0] == pytest.approx(0.3)
 

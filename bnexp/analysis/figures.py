@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnexp.analysis import style
-from bnexp.analysis.loading import ARM, CONDITION, Runs
-from bnexp.analysis.statistics import curve_interval
+from bnexp.analysis.curves import mean_curves
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.runs import DIVERGED
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.0, 2.3  # inches
@@ -40,13 +41,15 @@ def _page(runs: Runs, metric: str, conditions: Sequence[str]) -> Figure:
     rows = math.ceil(len(conditions) / columns)
     size = (max(PANEL_WIDTH * columns, 4.5), PANEL_HEIGHT * rows + 0.7)
     figure = Figure(figsize=size, layout="constrained")
+    means = mean_curves(runs, metric)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis, condition in zip(axes.flat, conditions, strict=False):
         chosen = runs.runs[runs.runs[CONDITION] == condition]
         for arm in arms:
             members = chosen[chosen[ARM] == arm]
             if len(members):
-                _arm_curves(axis, runs.history, members, metric, colours[arm])
+                mean = means[(means[CONDITION] == condition) & (means[ARM] == arm)]
+                _arm_curves(axis, runs.history, members, mean, metric, colours[arm])
         axis.set_title(_wrapped(condition))
     for axis in axes.flat[len(conditions) :]:
         axis.set_visible(False)
@@ -85,7 +88,12 @@ def _scale(axis: Axes, values: pd.Series, metric: str) -> None:
 
 
 def _arm_curves(
-    axis: Axes, history: pd.DataFrame, members: pd.DataFrame, metric: str, colour: str
+    axis: Axes,
+    history: pd.DataFrame,
+    members: pd.DataFrame,
+    mean: pd.DataFrame,
+    metric: str,
+    colour: str,
 ) -> None:
     mine = history[history["run"].isin(members.index)]
     for run, seed in mine.groupby("run"):
@@ -96,7 +104,6 @@ def _arm_curves(
     for run in members.index[members["status"] == DIVERGED]:
         if run not in set(mine["run"]):  # diverged before the first evaluation
             axis.plot([0.03], [0.05], "x", color="red", transform=axis.transAxes, markersize=6)
-    mean = curve_interval(mine, metric)
     axis.plot(mean["step"], mean["mean"], color=colour, linewidth=1.8)
     if members["seed"].nunique() >= MIN_SEEDS:
         axis.fill_between(

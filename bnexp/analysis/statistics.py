@@ -130,24 +130,3 @@ def steps_to_target(history: pd.DataFrame, target: float) -> float:
     """
     reached = history.loc[history["val_accuracy"] >= target, "step"]
     return float(reached.min()) if len(reached) else np.inf
-
-
-def curve_interval(history: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Mean and interval over runs at each step that all of them have evaluated.
-
-    A run that ended early would otherwise leave the mean of the survivors behind.
-
-    Returns:
-        Columns step, mean, low, high, sorted by step.
-    """
-    runs = history["run"].nunique()
-    counted = history.dropna(subset=[metric]).groupby("step")[metric]
-    complete = counted.filter(lambda values: len(values) == runs).index
-    groups = history.loc[complete].groupby("step")[metric]
-    rows = [(step, *_mean_low_high(values)) for step, values in groups]
-    return pd.DataFrame(rows, columns=["step", "mean", "low", "high"])
-
-
-def _mean_low_high(values: pd.Series) -> tuple[float, float, float]:
-    estimate = t_interval(values.to_numpy())
-    return estimate.mean, estimate.low, estimate.high

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from bnexp.analysis.loading import ARM, CONDITION, UNFINISHED, Runs
+from bnexp.analysis.loading import UNFINISHED, Runs
+from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import Estimate, steps_to_target, t_interval
 from bnexp.runs import STATUSES
 

@@ -1,0 +1,65 @@
+"""Names for groups of runs: arms and conditions, told apart by the settings that vary."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+ARM, CONDITION = "arm", "condition"
+
+
+def with_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds `arm` (what differs in normalization) and `condition` (what else differs).
+
+    Rows are sorted by condition, arm and seed.
+    """
+    keys = varying(table)
+    norm = [key for key in keys if key.startswith("norm.")]
+    others = [key for key in keys if not key.startswith("norm.")]
+    no_norm_first = {"norm.kind": table["norm.kind"] != "none"}
+    order = table[[*others, *norm, "seed"]].assign(**no_norm_first)
+    table = table.loc[order.sort_values(list(order.columns), key=_sortable).index]
+    arms = table.apply(_arm, axis=1, keys=norm)
+    conditions = table.apply(_named, axis=1, keys=others)
+    return table.assign(**{ARM: arms, CONDITION: conditions})
+
+
+def _sortable(values: pd.Series) -> pd.Series:
+    """Numbers by size, anything else (mixed with nulls) as text."""
+    return values if pd.api.types.is_numeric_dtype(values) else values.astype(str)
+
+
+def varying(table: pd.DataFrame) -> list[str]:
+    """Config keys, less the seed, that differ between runs; not those that follow from a kind.
+
+    `init=gaussian,glorot` changes several keys at once: only `init.kind` is named, as long as
+    each kind has one value of the others.
+    """
+    keys = [key for key in table.columns if "." in key]
+    differing = [key for key in keys if table[key].nunique(dropna=False) > 1]
+    return [key for key in differing if not _follows_from_kind(table, key, differing)]
+
+
+def _follows_from_kind(table: pd.DataFrame, key: str, differing: Sequence[str]) -> bool:
+    kind = key.partition(".")[0] + ".kind"
+    if key == kind or kind not in differing:
+        return False
+    return bool((table.groupby(kind)[key].nunique(dropna=False) == 1).all())
+
+
+def _arm(row: pd.Series, keys: Sequence[str]) -> str:
+    details = [key for key in keys if key != "norm.kind"] if row["norm.kind"] != "none" else []
+    return " ".join([row["norm.kind"], *([_named(row, details)] if details else [])])
+
+
+def _named(row: pd.Series, keys: Sequence[str]) -> str:
+    """ "lr=0.1, activation=relu"; the whole key where its last part alone is ambiguous."""
+    short = [key.removesuffix(".kind").rpartition(".")[2] for key in keys]
+    names = [s if short.count(s) == 1 else key for s, key in zip(short, keys, strict=True)]
+    return ", ".join(f"{name}={_text(row[key])}" for name, key in zip(names, keys, strict=True))
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:  # NaN: pandas' word for null
+        return "null"
+    return f"{value:g}" if isinstance(value, float) else str(value)
