@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HISTORY_COLUMNS = ("step", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
+PROBE_COLUMNS = ("step", "probe", "layer", "statistic", "value")
 RESULT_FIELDS = (
     "run_id",
     "status",
@@ -258,10 +259,13 @@ def find_run_folders(roots: Iterable[Path]) -> Iterator[Path]:
     """All folders at or below the roots that hold a config.yaml, sorted, each once."""
     seen: set[Path] = set()
     for root in roots:
-        for path in sorted(root.rglob("config.yaml")):
-            if path.parent not in seen:
-                seen.add(path.parent)
-                yield path.parent
+        for path, inner, files in os.walk(root):
+            inner.sort()
+            if "config.yaml" in files:
+                inner.clear()  # a run's folder holds no other runs
+                if Path(path) not in seen:
+                    seen.add(Path(path))
+                    yield Path(path)
 
 
 def latest(folder: Path) -> tuple[int, float | None]:

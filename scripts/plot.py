@@ -37,7 +37,7 @@ def main() -> None:
 
 def report(folders: list[Path], out: Path) -> None:
     """Writes figures and tables of every sweep found, and prints the tables."""
-    found = load_runs(folders)
+    found = load_runs(*folders)
     for problem in found.problems:
         print(f"skipped: {problem}", file=sys.stderr)
     if found.runs.empty:

@@ -24,7 +24,8 @@ def synthetic(configs: list[dict], accuracies: list[list[float]], status=FINISHE
         columns |= {"epoch": np.divide(steps, 10), "seconds": np.divide(steps, 100)}
         histories.append(pd.DataFrame(columns))
     table = naming.with_names(pd.DataFrame(rows).set_index("run"))
-    return Runs(table, pd.concat(histories, ignore_index=True), [])
+    history = pd.concat(histories, ignore_index=True)
+    return Runs(table, history, pd.DataFrame(columns=["run"]), [])
 
 
 def test_t_interval_is_scipys():

@@ -21,7 +21,7 @@ def block(language: str, containing: str) -> str:
 
 
 def test_the_table_of_the_original_run_is_that_of_the_committed_runs():
-    found = load_runs([REFERENCE])
+    found = load_runs(REFERENCE)
     assert found.problems == []
     runs = found.of_sweep("original")
     text = tables.as_text(tables.summarize(runs)).to_markdown(index=False)
@@ -68,7 +68,7 @@ def test_the_preset_of_the_recipe_runs(tmp_path: Path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    results = load_runs([tmp_path / "outputs" / "epsilon"]).runs
+    results = load_runs(tmp_path / "outputs" / "epsilon").runs
     assert sorted(results["norm.epsilon"].unique()) == [1e-5, 1e-3, 1e-1]
     assert (results["status"] == "finished").all()
     assert len(results) == 9

@@ -1,16 +1,19 @@
-"""Run folders as tidy DataFrames, and which of their settings vary."""
+"""Run folders as tidy DataFrames."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bnexp import runs as folders
+from bnexp.analysis import cache
 from bnexp.analysis.naming import ARM, CONDITION, with_names
+from bnexp.analysis.reading import UNFINISHED, Records, merged, read_folders
+from bnexp.runs import RunError, find_run_folders
 
-UNFINISHED = "unfinished"
+__all__ = ["SWEEP", "UNFINISHED", "Runs", "load_runs"]
+
 SWEEP = "sweep"
 
 
@@ -23,22 +26,55 @@ class Runs:
             of the folder above), every config key with dots (`optimizer.lr`), `seed`, the
             fields of result.json, and `arm` and `condition`, by which runs are compared.
         history: one row per evaluation, with the column `run`.
+        probes: one row per probed value (`step,probe,layer,statistic,value`) with `run`.
         problems: a line for each folder that could not be read.
     """
 
     runs: pd.DataFrame
     history: pd.DataFrame
-    problems: list[str]
+    probes: pd.DataFrame
+    problems: Sequence[str] = ()
+
+    @property
+    def sweeps(self) -> list[str]:
+        """The sweeps' names, in order."""
+        return [] if self.runs.empty else list(self.runs[SWEEP].unique())
 
     def of_sweep(self, sweep: str) -> "Runs":
         """The runs of one sweep, with arms and conditions named by what varies within it."""
-        chosen = self.runs[self.runs[SWEEP] == sweep].drop(columns=[ARM, CONDITION])
+        return self.select(self.runs[SWEEP] == sweep)
+
+    def where(self, settings: Mapping[str, Any]) -> "Runs":
+        """The runs with these settings: `{"norm": "batch", "optimizer.lr": [0.1, 1]}`.
+
+        A value may be a list of values; a group's name stands for its kind.
+
+        Raises:
+            RunError: no run has such a key.
+        """
+        mask = pd.Series(True, index=self.runs.index)
+        for key, value in settings.items():
+            column = f"{key}.kind" if f"{key}.kind" in self.runs else key
+            if column not in self.runs:
+                raise RunError(f"no run has the key '{key}'")
+            mask &= self.runs[column].isin(value if isinstance(value, list) else [value])
+        return self.select(mask)
+
+    def select(self, mask: pd.Series) -> "Runs":
+        """The runs where the mask (by `run`) is true, with names that tell these apart."""
+        chosen = self.runs[mask]
+        if len(chosen):
+            chosen = with_names(chosen.drop(columns=[ARM, CONDITION]))
         history = self.history[self.history["run"].isin(chosen.index)]
-        return Runs(with_names(chosen), history, [])
+        probes = self.probes[self.probes["run"].isin(chosen.index)]
+        return Runs(chosen, history, probes)
 
 
-def load_runs(roots: Iterable[Path | str]) -> Runs:
+def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
     """Every run at or below the given folders; damaged ones are named in `problems`.
+
+    What was read is kept in each sweep's folder (`.cache/runs.parquet`) and used again while
+    a run's files are untouched; `cached=False` neither reads nor writes there.
 
     Raises:
         RunError: a folder does not exist.
@@ -46,41 +82,25 @@ def load_runs(roots: Iterable[Path | str]) -> Runs:
     paths = [Path(root) for root in roots]
     for path in paths:
         if not path.is_dir():
-            raise folders.RunError(f"{path}: no such folder")
-    rows, histories, problems = [], [], []
-    for folder in folders.find_run_folders(paths):
-        try:
-            row, history = _read(folder)
-        except folders.RunError as error:
-            problems.append(str(error))
-            continue
-        rows.append(row)
-        histories.append(history)
-    table = pd.DataFrame(rows)
-    if not rows:
-        return Runs(table, pd.DataFrame(), problems)
-    history = pd.concat(histories, ignore_index=True)
-    return Runs(with_names(table.set_index("run")), history, problems)
+            raise RunError(f"{path}: no such folder")
+    sweeps: dict[Path, list[Path]] = {}
+    for folder in find_run_folders(paths):
+        sweeps.setdefault(folder.parent, []).append(folder)
+    read = merged(_of_folder(*sweep, cached=cached) for sweep in sweeps.items())
+    table = pd.DataFrame([{"run": run, **row} for run, row in read.rows.items()])
+    if len(table):
+        table = with_names(table.set_index("run"))
+    return Runs(table, read.history, read.probes, read.problems)
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    config = flatten(folders.read_config(folder))
-    result = folders.read_result(folder) or {"status": UNFINISHED}
-    ended = result["status"] in (folders.FINISHED, folders.DIVERGED)
-    if ended or (folder / "history.csv").exists():
-        history = folders.read_history(folder)
-    else:
-        history = pd.DataFrame(columns=list(folders.HISTORY_COLUMNS), dtype=float)
-    row = {"run": str(folder), SWEEP: folder.parent.name, **config, **result}
-    return row, history.assign(run=str(folder))
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"optimizer": {"lr": 1}} as {"optimizer.lr": 1}; lists become text."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = "-".join(map(str, value)) if isinstance(value, list) else value
-    return flat
+def _of_folder(sweep: Path, members: Iterable[Path], *, cached: bool) -> Records:
+    if not cached:
+        return read_folders(members)
+    signatures = {folder: cache.signature(folder) for folder in members}
+    known = cache.read(sweep, signatures)
+    missing = [folder for folder in signatures if str(folder) not in known.rows]
+    if not missing:
+        return known
+    everything = merged([known, read_folders(missing)]).in_order(map(str, signatures))
+    cache.write(sweep, everything, signatures)
+    return everything

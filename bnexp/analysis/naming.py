@@ -1,6 +1,6 @@
 """Names for groups of runs: arms and conditions, told apart by the settings that vary."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,17 +11,28 @@ ARM, CONDITION = "arm", "condition"
 def with_names(table: pd.DataFrame) -> pd.DataFrame:
     """Adds `arm` (what differs in normalization) and `condition` (what else differs).
 
-    Rows are sorted by condition, arm and seed.
+    Rows are sorted by condition, arm, seed and folder.
     """
     keys = varying(table)
     norm = [key for key in keys if key.startswith("norm.")]
     others = [key for key in keys if not key.startswith("norm.")]
     no_norm_first = {"norm.kind": table["norm.kind"] != "none"}
-    order = table[[*others, *norm, "seed"]].assign(**no_norm_first)
+    order = table[[*others, *norm, "seed"]].assign(**no_norm_first, folder=table.index)
     table = table.loc[order.sort_values(list(order.columns), key=_sortable).index]
-    arms = table.apply(_arm, axis=1, keys=norm)
-    conditions = table.apply(_named, axis=1, keys=others)
+    arms = _labels(table, ["norm.kind", *norm], lambda row: _arm(row, norm))
+    conditions = _labels(table, others, lambda row: _named(row, others))
     return table.assign(**{ARM: arms, CONDITION: conditions})
+
+
+def _labels(
+    table: pd.DataFrame, keys: Sequence[str], name: Callable[[pd.Series], str]
+) -> pd.Series:
+    """A name for each row, made once for all rows with the same values of the keys."""
+    if not keys:
+        return pd.Series("", index=table.index)
+    groups = table.groupby(list(dict.fromkeys(keys)), sort=False, dropna=False).ngroup()
+    first = table[~groups.duplicated()]
+    return groups.map({groups[run]: name(row) for run, row in first.iterrows()})
 
 
 def _sortable(values: pd.Series) -> pd.Series:

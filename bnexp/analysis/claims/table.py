@@ -20,7 +20,7 @@ def claims_table(judgements: Sequence[Judgement]) -> pd.DataFrame:
     rows = [row for judgement in judgements for row in _rows(judgement)]
     table = pd.DataFrame(rows)
     counted = np.where(table["beside"], np.nan, table["p"])
-    table["p_holm"] = holm(counted)
+    table["p_holm"] = holm(counted.tolist())
     lost = table["p_holm"] >= 1 - CONFIDENCE
     table["verdict_holm"] = table["verdict"].mask(lost, INCONCLUSIVE)
     return table

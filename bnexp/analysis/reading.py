@@ -1,0 +1,164 @@
+"""Many run folders read at once: their tables are parsed together, not file by file."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bnexp import runs as folders
+from bnexp.runs import HISTORY_COLUMNS, PROBE_COLUMNS, RunError
+
+UNFINISHED = "unfinished"
+TEXT_COLUMNS = ("probe", "layer", "statistic")
+
+
+@dataclass(frozen=True)
+class Records:
+    """What run folders hold; a run is named by its folder as text.
+
+    Attributes:
+        rows: for each run, config (keys with dots) and result as one flat dict.
+        history, probes: the tables of all runs, with the column `run`.
+        problems: a line for each folder that could not be read.
+    """
+
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: pd.DataFrame = field(default_factory=lambda: _empty(HISTORY_COLUMNS))
+    probes: pd.DataFrame = field(default_factory=lambda: _empty(PROBE_COLUMNS))
+    problems: list[str] = field(default_factory=list)
+
+    def in_order(self, names: Iterable[str]) -> "Records":
+        """The same with the runs in this order, so that sums do not depend on what was cached."""
+        rows = {run: self.rows[run] for run in names if run in self.rows}
+        return Records(rows, _by(rows, self.history), _by(rows, self.probes), self.problems)
+
+
+def _by(rows: Mapping[str, Any], table: pd.DataFrame) -> pd.DataFrame:
+    place = table["run"].map({run: i for i, run in enumerate(rows)})
+    return table.iloc[np.argsort(place.to_numpy(), kind="stable")].reset_index(drop=True)
+
+
+def _empty(columns: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in ["run", *columns]})
+
+
+def _dtype(column: str) -> type:
+    return str if column in ("run", *TEXT_COLUMNS) else int if column == "step" else float
+
+
+def merged(parts: Iterable[Records]) -> Records:
+    """Several records as one, in their order."""
+    known = [part for part in parts if part.rows or part.problems]
+    if len(known) <= 1:
+        return known[0] if known else Records()
+    rows = {run: row for part in known for run, row in part.rows.items()}
+    return Records(
+        rows,
+        _joined([part.history for part in known], HISTORY_COLUMNS),
+        _joined([part.probes for part in known], PROBE_COLUMNS),
+        [problem for part in known for problem in part.problems],
+    )
+
+
+def _joined(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else _empty(columns)
+
+
+def read_folders(members: Iterable[Path]) -> Records:
+    """The content of run folders; what cannot be read becomes a problem."""
+    rows: dict[str, dict[str, Any]] = {}
+    histories: dict[str, str] = {}
+    probes: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for folder in members:
+        run = str(folder)
+        try:
+            rows[run], ended = _row(folder)
+            if ended or (folder / "history.csv").exists():
+                histories[run] = _text(folder / "history.csv", HISTORY_COLUMNS)
+            if (folder / "probes.csv").exists():
+                probes[run] = _text(folder / "probes.csv", PROBE_COLUMNS)
+        except RunError as error:
+            problems[run] = str(error)
+    history = _parsed(histories, "history.csv", HISTORY_COLUMNS, problems)
+    probed = _parsed(probes, "probes.csv", PROBE_COLUMNS, problems)
+    for run in problems:
+        rows.pop(run, None)
+    history = history[~history["run"].isin(list(problems))]
+    probed = probed[~probed["run"].isin(list(problems))]
+    return Records(rows, history, probed, list(problems.values()))
+
+
+def _row(folder: Path) -> tuple[dict[str, Any], bool]:
+    """Config and result of a run, and whether it must have a history."""
+    config = flatten(folders.read_config(folder))
+    result = folders.read_result(folder) or {"status": UNFINISHED}
+    ended = result["status"] in (folders.FINISHED, folders.DIVERGED)
+    return {"sweep": folder.parent.name, **config, **result}, ended
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"optimizer": {"lr": 1}} as {"optimizer.lr": 1}; lists become text."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = "-".join(map(str, value)) if isinstance(value, list) else value
+    return flat
+
+
+def _text(path: Path, columns: Sequence[str]) -> str:
+    """A table's text, if it is whole.
+
+    Raises:
+        RunError: it cannot be read, lacks columns or is cut off.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
+    header = text.partition("\n")[0]
+    missing = [column for column in columns if column not in header.split(",")]
+    if missing:
+        raise RunError(f"{path}: lacks the columns {', '.join(missing)}")
+    if not text.endswith("\n") or text.count(",") != header.count(",") * text.count("\n"):
+        raise RunError(f"{path}: damaged (cut off, or rows of unequal length)")
+    return text
+
+
+def _parsed(
+    texts: Mapping[str, str], name: str, columns: Sequence[str], problems: dict[str, str]
+) -> pd.DataFrame:
+    """The tables of all runs as one; those that are no numbers are added to `problems`."""
+    alike: dict[str, list[str]] = {}
+    for run, text in texts.items():
+        alike.setdefault(text.partition("\n")[0], []).append(run)
+    tables = []
+    for header, members in alike.items():
+        try:
+            tables.append(_table(header, {run: texts[run] for run in members}))
+        except ValueError:  # which one is it?
+            for run in members:
+                try:
+                    tables.append(_table(header, {run: texts[run]}))
+                except ValueError as error:
+                    problems[run] = f"{Path(run) / name}: cannot be read ({error})"
+    return _joined(tables, columns)
+
+
+def _table(header: str, texts: Mapping[str, str]) -> pd.DataFrame:
+    names = header.split(",")
+    body = "".join(text.partition("\n")[2] for text in texts.values())
+    table = pd.read_csv(
+        io.StringIO(f"{header}\n{body}"),
+        dtype={name: float if name == "step" else _dtype(name) for name in names},
+    )
+    counts = [text.count("\n") - 1 for text in texts.values()]
+    table.insert(0, "run", np.repeat(np.array(list(texts), object), counts))
+    return table.astype({"step": int, "run": str})

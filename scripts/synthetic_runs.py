@@ -1,0 +1,121 @@
+"""Writes run folders with made-up results, to try the analysis on many runs.
+
+Each folder is what a real run leaves, but nothing was trained: the curves are drawn from a
+formula with noise. Sweeps of 1,000 runs: two arms, two activations, five initial standard
+deviations, ten learning rates, five seeds; high learning rates diverge without normalization.
+
+Examples:
+    python scripts/synthetic_runs.py /tmp/many --runs 10000
+    python scripts/plot.py /tmp/many
+"""
+
+import argparse
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bnexp import run, runs
+from bnexp.config import Config
+
+NORMS = ("none", "batch")
+ACTIVATIONS = ("sigmoid", "relu")
+STDDEVS = (0.005, 0.02, 0.05, 0.5, 5.0)
+RATES = tuple(2.0**k for k in range(-6, 4))
+SEEDS = range(5)
+STEPS_PER_ROW = 50
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=40, help="evaluations of each run")
+    arguments = parser.parse_args()
+    write_runs(arguments.folder, arguments.runs, arguments.rows)
+
+
+def write_runs(folder: Path, count: int, rows: int = 40) -> None:
+    """`count` run folders below `folder`, in sweeps of 1,000."""
+    base = run.compose(
+        "model=mlp", "init=gaussian", "optimizer=sgd", f"trainer.steps={rows * STEPS_PER_ROW}"
+    )
+    base.output_dir = str(folder)
+    for config in itertools.islice(configs(base), count):
+        _write(config, rows)
+
+
+def configs(base: Config) -> Iterator[Config]:
+    """Sweep after sweep, each with another batch size; without end."""
+    for index in itertools.count():
+        trainer = replace(base.trainer, batch_size=20 + index)
+        cells = itertools.product(SEEDS, NORMS, ACTIVATIONS, STDDEVS, RATES)
+        for seed, norm, activation, stddev, rate in cells:
+            yield replace(
+                base,
+                name=f"synthetic-{index}",
+                seed=seed,
+                trainer=trainer,
+                norm=replace(base.norm, kind=norm),
+                model=replace(base.model, activation=activation),
+                init=replace(base.init, stddev=stddev),
+                optimizer=replace(base.optimizer, lr=rate),
+            )
+
+
+def _write(config: Config, rows: int) -> None:
+    folder = runs.run_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    history, status = _history(config, rows)
+    runs.write_config(folder, config)
+    runs.write_history(folder, history)
+    finished = status == runs.FINISHED
+    last = history[-1] if history else {}
+    result = {
+        "run_id": folder.name,
+        "status": status,
+        "steps": config.trainer.steps if finished else last.get("step", 1),
+        "test_loss": last["val_loss"] if finished else None,
+        "test_accuracy": last["val_accuracy"] if finished else None,
+        "test_log_loss": last["val_loss"] if finished else None,
+        "final_val_accuracy": last.get("val_accuracy"),
+        "best_val_accuracy": max((row["val_accuracy"] for row in history), default=None),
+        "train_seconds": last.get("seconds"),
+        "total_seconds": last.get("seconds"),
+        "threads": 1,
+    }
+    runs.write_result(folder, result | {"versions": {"synthetic": "1"}})
+
+
+def _history(config: Config, rows: int) -> tuple[list[dict[str, float]], str]:
+    """A curve that rises to a ceiling; a high rate without normalization ends it early."""
+    random = np.random.default_rng(int(runs.run_id(config), 16))
+    rate, normalized = config.optimizer.lr, config.norm.kind != "none"
+    distance = abs(np.log10(config.init.stddev / 0.05))
+    ceiling = 0.98 - (0.02 if normalized else 0.15) * distance + random.normal(0, 0.003)
+    speed = rate * (3 if normalized else 1) * STEPS_PER_ROW / 30
+    diverges = not normalized and rate * (1 + distance) > 6
+    steps = np.arange(1, (random.integers(0, rows // 2) if diverges else rows) + 1)
+    accuracy = np.clip(ceiling - 0.88 * np.exp(-speed * steps), 0.1, 0.999)
+    loss = -np.log(accuracy) + random.uniform(0.01, 0.02, len(steps))
+    history = [
+        {
+            "step": int(step) * STEPS_PER_ROW,
+            "epoch": int(step) * STEPS_PER_ROW * config.trainer.batch_size / 55_000,
+            "train_loss": float(loss[i]),
+            "val_loss": float(loss[i]),
+            "val_accuracy": float(accuracy[i]),
+            "seconds": round(0.02 * int(step), 3),
+        }
+        for i, step in enumerate(steps)
+    ]
+    return history, runs.DIVERGED if diverges else runs.FINISHED
+
+
+if __name__ == "__main__":
+    main()
