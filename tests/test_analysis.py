@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bnexp.analysis import curves, figures, naming, statistics, tables
+from bnexp.analysis import curves, figures, measures, naming, statistics, tables
 from bnexp.analysis.loading import Runs
 from bnexp.runs import DIVERGED, FINISHED
 
@@ -50,9 +50,9 @@ def test_too_few_values_have_no_interval(values, n):
 
 
 def test_steps_to_target_is_the_first_evaluation_there_or_infinite():
-    history = pd.DataFrame({"step": [10, 20, 30], "val_accuracy": [0.8, 0.95, 0.9]})
-    assert statistics.steps_to_target(history, 0.9) == 20
-    assert statistics.steps_to_target(history, 0.96) == np.inf
+    runs = synthetic([{}], [[0.8, 0.95, 0.9]])
+    assert measures.reached(runs, 0.9)["r0"] == 20
+    assert measures.reached(runs, 0.96)["r0"] == np.inf
 
 
 def test_the_mean_curve_ends_where_the_first_seed_ends():

@@ -20,7 +20,7 @@ def with_names(table: pd.DataFrame) -> pd.DataFrame:
     order = table[[*others, *norm, "seed"]].assign(**no_norm_first, folder=table.index)
     table = table.loc[order.sort_values(list(order.columns), key=_sortable).index]
     arms = _labels(table, ["norm.kind", *norm], lambda row: _arm(row, norm))
-    conditions = _labels(table, others, lambda row: _named(row, others))
+    conditions = _labels(table, others, lambda row: named(row, others))
     return table.assign(**{ARM: arms, CONDITION: conditions})
 
 
@@ -60,10 +60,10 @@ def _follows_from_kind(table: pd.DataFrame, key: str, differing: Sequence[str]) 
 
 def _arm(row: pd.Series, keys: Sequence[str]) -> str:
     details = [key for key in keys if key != "norm.kind"] if row["norm.kind"] != "none" else []
-    return " ".join([row["norm.kind"], *([_named(row, details)] if details else [])])
+    return " ".join([row["norm.kind"], *([named(row, details)] if details else [])])
 
 
-def _named(row: pd.Series, keys: Sequence[str]) -> str:
+def named(row: pd.Series, keys: Sequence[str]) -> str:
     """ "lr=0.1, activation=relu"; the whole key where its last part alone is ambiguous."""
     short = [key.removesuffix(".kind").rpartition(".")[2] for key in keys]
     names = [s if short.count(s) == 1 else key for s, key in zip(short, keys, strict=True)]

@@ -28,6 +28,11 @@ class Estimate:
     def half_width(self) -> float:
         return (self.high - self.low) / 2
 
+    def scaled(self, factor: float) -> "Estimate":
+        """The same in a unit that is 1 / factor as large (factor > 0)."""
+        figures = (self.mean, self.sd, self.low, self.high)
+        return Estimate(self.n, *(factor * figure for figure in figures))
+
 
 NO_ESTIMATE = Estimate(0, np.nan, np.nan, np.nan, np.nan)
 
@@ -121,12 +126,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
     corrected = np.full(len(p), np.nan)
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
     return corrected.tolist()
-
-
-def steps_to_target(history: pd.DataFrame, target: float) -> float:
-    """First evaluated step at which one run's validation accuracy reaches the target.
-
-    Infinity if it never does: censored at the run's budget, not missing.
-    """
-    reached = history.loc[history["val_accuracy"] >= target, "step"]
-    return float(reached.min()) if len(reached) else np.inf

@@ -1,15 +1,19 @@
-"""The summary table: a row per condition and arm, as numbers and as text."""
+"""The summary table of a sweep: a row per condition and arm, as numbers and as text."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bnexp.analysis import measures
 from bnexp.analysis.loading import UNFINISHED, Runs
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.analysis.statistics import Estimate, steps_to_target, t_interval
-from bnexp.runs import STATUSES
+from bnexp.analysis.statistics import Estimate, bootstrap_interval, t_interval
+from bnexp.runs import STATUSES, write_atomically
 
 TARGETS = (0.90, 0.95, 0.97)
 METRICS = ("test_accuracy", "final_val_accuracy", "best_val_accuracy", "test_log_loss")
+FIGURES = ("n", "mean", "sd", "low", "high")
 
 
 def summarize(runs: Runs) -> pd.DataFrame:
@@ -17,30 +21,36 @@ def summarize(runs: Runs) -> pd.DataFrame:
 
     Columns: condition, arm, n (runs), a count per status, `<metric>_{n,mean,sd,low,high}`
     (95% Student-t over seeds that have the figure), and for each target accuracy
-    `steps_to_90_{median,reached}`; a median that lies among runs that never got there is
-    infinite.
+    `steps_to_90_{median,low,high,reached}`: a median that lies among runs that never got there
+    is infinite; low and high are its 95% bootstrap interval.
     """
+    reached = {target: measures.reached(runs, target) for target in TARGETS}
     rows = []
-    histories = dict(tuple(runs.history.groupby("run")))
     for (condition, arm), group in runs.runs.groupby([CONDITION, ARM], sort=False):
         row: dict[str, object] = {CONDITION: condition, ARM: arm, "n": len(group)}
-        for status in (*STATUSES, UNFINISHED):
-            row[status] = int((group["status"] == status).sum())
+        row |= {status: int((group["status"] == status).sum()) for status in ENDINGS}
         for metric in METRICS:
-            values = group[metric] if metric in group else pd.Series(dtype=float)
-            estimate = t_interval(values.to_numpy(float))
-            for name in ("n", "mean", "sd", "low", "high"):
-                row[f"{metric}_{name}"] = getattr(estimate, name)
+            estimate = t_interval(group.get(metric, pd.Series(dtype=float)).to_numpy(float))
+            row |= {f"{metric}_{name}": getattr(estimate, name) for name in FIGURES}
         for target in TARGETS:
-            steps = [
-                steps_to_target(histories[run], target) if run in histories else np.inf
-                for run in group.index
-            ]
-            row[f"steps_to_{target:.0%}_median".replace("%", "")] = float(np.median(steps))
-            row[f"steps_to_{target:.0%}_reached".replace("%", "")] = int(np.isfinite(steps).sum())
+            row |= _steps_to(target, reached[target][group.index])
         row["budget"] = int(group["trainer.steps"].max())
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+ENDINGS = (*STATUSES, UNFINISHED)
+
+
+def _steps_to(target: float, steps: pd.Series) -> dict[str, float]:
+    low, high = bootstrap_interval(steps)
+    name = f"steps_to_{100 * target:.0f}"
+    return {
+        f"{name}_median": float(np.median(steps)),
+        f"{name}_low": low,
+        f"{name}_high": high,
+        f"{name}_reached": int(np.isfinite(steps).sum()),
+    }
 
 
 def as_text(summary: pd.DataFrame) -> pd.DataFrame:
@@ -55,13 +65,12 @@ def as_text(summary: pd.DataFrame) -> pd.DataFrame:
     for target in TARGETS:
         key = f"steps_to_{100 * target:.0f}"
         shown[f"steps to {target:.0%}"] = [_steps(row, key) for _, row in summary.iterrows()]
-    shown["ended"] = [_statuses(row) for _, row in summary.iterrows()]
+    shown["ended"] = [_endings(row) for _, row in summary.iterrows()]
     return shown if shown[CONDITION].any() else shown.drop(columns=CONDITION)
 
 
 def _plus_minus(row: pd.Series, metric: str) -> str:
-    names = ("n", "mean", "sd", "low", "high")
-    estimate = Estimate(*(row[f"{metric}_{name}"] for name in names))
+    estimate = Estimate(*(row[f"{metric}_{name}"] for name in FIGURES))
     if estimate.n == 0:
         return "–"
     if estimate.n == 1:
@@ -71,10 +80,41 @@ def _plus_minus(row: pd.Series, metric: str) -> str:
 
 def _steps(row: pd.Series, key: str) -> str:
     median, reached = row[f"{key}_median"], row[f"{key}_reached"]
-    text = f"{median:.0f}" if np.isfinite(median) else f"> {row['budget']}"
-    return f"{text} ({reached}/{row['n']})"
+    return f"{censored(median, row['budget'])} ({reached}/{row['n']})"
 
 
-def _statuses(row: pd.Series) -> str:
-    counts = [(status, row[status]) for status in (*STATUSES, UNFINISHED) if row[status]]
-    return ", ".join(f"{count} {status}" for status, count in counts)
+def censored(steps: float, budget: float) -> str:
+    """ "200", or "> 5000" where the target was not reached within the budget."""
+    return f"{steps:.0f}" if np.isfinite(steps) else f"> {budget:.0f}"
+
+
+def _endings(row: pd.Series) -> str:
+    return ", ".join(f"{row[status]} {status}" for status in ENDINGS if row[status])
+
+
+def write_table(path: Path, numbers: pd.DataFrame, text: pd.DataFrame) -> list[Path]:
+    """Writes a table as CSV (the numbers), Markdown and LaTeX (the text); returns the files."""
+    contents = {
+        ".csv": numbers.to_csv(index=False, lineterminator="\n"),
+        ".md": text.to_markdown(index=False) + "\n",
+        ".tex": as_latex(text),
+    }
+    for suffix, content in contents.items():
+        write_atomically(path.with_name(path.name + suffix), content)
+    return [path.with_name(path.name + suffix) for suffix in contents]
+
+
+LATEX_SYMBOLS = {"±": r"$\pm$", "−": "$-$", "–": "--", "σ": r"$\sigma$", "×": r"$\times$"}
+LATEX_SYMBOLS |= {"‖": r"$\|$", "∂": r"$\partial$", "≥": r"$\geq$", "η": r"$\eta$"}
+LATEX_SYMBOLS |= {"λ": r"$\lambda$", "μ": r"$\mu$", "½": r"$\frac12$", "·": r"$\cdot$", "§": r"\S "}
+
+
+def as_latex(table: pd.DataFrame) -> str:
+    """A booktabs table; every character that LaTeX would read as a command is escaped."""
+    styled = table.style.hide(axis="index").format(escape="latex")
+    styled = styled.format_index(escape="latex", axis="columns")
+    columns = "l" * len(table.columns)
+    text = styled.to_latex(hrules=True, column_format=columns)
+    for symbol, command in LATEX_SYMBOLS.items():
+        text = text.replace(symbol, command)
+    return text

@@ -1,14 +1,14 @@
 """What a claim is, and what is found when it is judged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bnexp.analysis.statistics import (
     CONTRADICTED,
     INCONCLUSIVE,
     SUPPORTED,
     Estimate,
+    rule_r,
 )
 
 NOT_RUN = "not run"
@@ -64,7 +64,7 @@ class Claim:
     source: str
     measure: str
     sweep: str
-    judge: Callable[..., Sequence[Finding]]
+    judge: Callable[..., Iterable[Finding]]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,39 @@ class Judgement:
         return ", ".join(f"{count} of {len(verdicts)} {name}" for name, count in counts)
 
 
-def plain(value: Any) -> str:
-    """A number as a reader writes it: 4 significant digits, no trailing zeros."""
-    return f"{value:.4g}"
+def by_rule_r(
+    part: str,
+    measure: str,
+    unit: str,
+    effect: Estimate,
+    sentence: str,
+    *,
+    null: float = 0.0,
+    beside: bool = False,
+) -> Finding:
+    """A finding whose verdict is that of rule R on `effect` against `null`."""
+    verdict = rule_r(effect, null)
+    return Finding(part, measure, unit, effect, verdict, sentence, null, beside)
+
+
+def joined(*words: str) -> str:
+    """The name of a part within a part; empty ones are left out."""
+    return ", ".join(word for word in words if word)
+
+
+def percent(share: float) -> str:
+    """An accuracy as a reader writes it."""
+    return f"{100 * share:.2f}%"
+
+
+def times(log2_ratio: float) -> str:
+    """A log2 ratio as a factor."""
+    return f"{2**log2_ratio:.3g} times"
+
+
+def shown(effect: Estimate, digits: int = 2) -> str:
+    """An effect with its interval and n: "+0.21 [0.05, 0.37], n = 5"."""
+    text = f"{effect.mean:+.{digits}f}"
+    if effect.n > 1:
+        text += f" [{effect.low:.{digits}f}, {effect.high:.{digits}f}]"
+    return f"{text}, n = {effect.n}"
