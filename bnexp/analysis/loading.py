@@ -60,11 +60,14 @@ class Runs:
             mask &= self.runs[column].isin(value if isinstance(value, list) else [value])
         return self.select(mask)
 
-    def select(self, mask: pd.Series) -> "Runs":
-        """The runs where the mask (by `run`) is true, with names that tell these apart."""
+    def select(self, mask: pd.Series, free: Sequence[str] = ()) -> "Runs":
+        """The runs where the mask (by `run`) is true, with names that tell these apart.
+
+        Settings in `free` do not count in the names.
+        """
         chosen = self.runs[mask]
         if len(chosen):
-            chosen = with_names(chosen.drop(columns=[ARM, CONDITION]))
+            chosen = with_names(chosen.drop(columns=[ARM, CONDITION]), free)
         history = self.history[self.history["run"].isin(chosen.index)]
         probes = self.probes[self.probes["run"].isin(chosen.index)]
         return Runs(chosen, history, probes)

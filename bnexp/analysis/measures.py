@@ -90,6 +90,11 @@ def by_seed(table: pd.DataFrame, values: pd.Series | str) -> pd.Series:
     return series.sort_index()
 
 
+def depth(table: pd.DataFrame) -> pd.Series:
+    """By run: the number of hidden layers."""
+    return table["model.hidden"].astype(str).str.count("-") + 1
+
+
 def split(table: pd.DataFrame, key: str) -> dict[float, pd.DataFrame]:
     """The rows by the value of one numeric key, ascending."""
     return {float(value): table[table[key] == value] for value in sorted(table[key].unique())}

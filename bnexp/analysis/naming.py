@@ -8,12 +8,14 @@ import pandas as pd
 ARM, CONDITION = "arm", "condition"
 
 
-def with_names(table: pd.DataFrame) -> pd.DataFrame:
+def with_names(table: pd.DataFrame, free: Sequence[str] = ()) -> pd.DataFrame:
     """Adds `arm` (what differs in normalization) and `condition` (what else differs).
+
+    Settings in `free` are not named: runs that differ in these alone share a condition.
 
     Rows are sorted by condition, arm, seed and folder.
     """
-    keys = varying(table)
+    keys = [key for key in varying(table) if key not in free]
     norm = [key for key in keys if key.startswith("norm.")]
     others = [key for key in keys if not key.startswith("norm.")]
     no_norm_first = {"norm.kind": table["norm.kind"] != "none"}

@@ -3,15 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
+from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+
 # Okabe & Ito's palette; the two arms that every figure has come first and stay the same.
 ARM_COLOURS = {"batch": "#0072B2", "none": "#D55E00"}
 MORE_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 ARM_LABELS = {"batch": "Batch Normalization", "none": "no normalization"}
+DIVERGED_COLOUR = "#E00000"
+HEAT = "cividis"
+VERDICT_STYLES = {
+    SUPPORTED: ("#009E73", "o"),
+    CONTRADICTED: ("#CC79A7", "s"),
+    INCONCLUSIVE: ("#777777", "D"),
+}
 
 METRIC_LABELS = {
     "val_accuracy": "validation accuracy",
     "val_loss": "validation loss (nats)",
+    "train_loss": "training loss (nats)",
 }
+X_LABELS = {"step": "training step", "epoch": "epoch", "seconds": "training time (s)"}
+LR_LABEL = "learning rate"
 
 RC: dict[Any, Any] = {
     "font.size": 9,

@@ -92,6 +92,52 @@ def _endings(row: pd.Series) -> str:
     return ", ".join(f"{row[status]} {status}" for status in ENDINGS if row[status])
 
 
+def figure3_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of Fig. 3 for people: a row per arm and learning rate."""
+    steps = "steps to the baseline's maximum"
+    shown = pd.DataFrame(
+        {
+            "network": table["network"],
+            "arm": table["arm"],
+            "learning rate": [
+                f"{row['learning rate']:g} ({row['times the baseline']:.3g}×)"
+                for _, row in table.iterrows()
+            ],
+            steps: [
+                f"{censored(row[steps], row['budget'])} ({row['reached']}/{row['n']})"
+                for _, row in table.iterrows()
+            ],
+            "maximum": [f"{100 * value:.2f}%" for value in table["maximum"]],
+            "diverged": table["diverged"],
+        }
+    )
+    return shown if table["network"].any() else shown.drop(columns="network")
+
+
+def claims_text(claims: pd.DataFrame) -> pd.DataFrame:
+    """The table of claims for people: a row per judged part."""
+    judged = claims[~claims["beside"]]
+    return pd.DataFrame(
+        {
+            "claim": judged["claim"],
+            "part": judged["part"],
+            "verdict": judged["verdict"],
+            "after Holm": judged["verdict_holm"].where(judged["p"].notna(), ""),
+            "effect": [_effect(row) for _, row in judged.iterrows()],
+            "n": judged["n"],
+            "what was seen": judged["sentence"],
+            "source": judged["source"],
+        }
+    )
+
+
+def _effect(row: pd.Series) -> str:
+    if np.isnan(row["effect"]):
+        return ""
+    interval = "" if np.isnan(row["low"]) else f" [{row['low']:.3g}, {row['high']:.3g}]"
+    return f"{row['effect']:.3g}{interval} {row['unit']}"
+
+
 def write_table(path: Path, numbers: pd.DataFrame, text: pd.DataFrame) -> list[Path]:
     """Writes a table as CSV (the numbers), Markdown and LaTeX (the text); returns the files."""
     contents = {

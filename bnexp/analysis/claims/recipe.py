@@ -71,8 +71,9 @@ def figure3(runs: Runs) -> pd.DataFrame:
                 {
                     "arm": arm,
                     "learning rate": rate,
-                    "times the baseline's": rate / base.rate,
+                    "times the baseline": rate / base.rate,
                     "n": len(group),
+                    "budget": float(group["trainer.steps"].max()),
                     "diverged": int((group["status"] == DIVERGED).sum()),
                     "steps to the baseline's maximum": float(steps.median()),
                     "reached": int(np.isfinite(steps).sum()),

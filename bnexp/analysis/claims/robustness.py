@@ -159,15 +159,10 @@ def _good_cells(table: pd.DataFrame) -> pd.Series:
     return (table[VALIDATION] > GOOD_CELL).groupby(table["seed"]).sum().astype(float)
 
 
-def depth(table: pd.DataFrame) -> pd.Series:
-    """By run: the number of hidden layers."""
-    return table["model.hidden"].astype(str).str.count("-") + 1
-
-
 def _saturating_nonlinearities(runs: Runs) -> Iterator[Finding]:
     """The rule of this claim is no rule R: see `_depth_verdict`."""
     table = measures.ended(runs)
-    table = table.assign(**{DEPTH: depth(table)})
+    table = table.assign(**{DEPTH: measures.depth(table)})
     none, batch = measures.arms(gaussian(table))
     rows = [
         (int(layers), group, split(batch, DEPTH)[layers])

@@ -14,8 +14,9 @@ def claims_table(judgements: Sequence[Judgement]) -> pd.DataFrame:
     """A row per finding, and one for each claim that was not run.
 
     Columns: claim, part, statement, source, sweep, rule, measure, unit, effect, low, high, n,
-    verdict, p (two-sided, of rule R), p_holm (corrected for all verdicts by rule R in this
-    table), verdict_holm (what is left of the verdict then), beside, sentence.
+    verdict (empty for what stands beside), null (what rule R tells the effect from), p
+    (two-sided, of rule R), p_holm (corrected for all verdicts by rule R in this table),
+    verdict_holm (what is left of the verdict then), beside, sentence.
     """
     rows = [row for judgement in judgements for row in _rows(judgement)]
     table = pd.DataFrame(rows)
@@ -49,7 +50,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "low": effect.low,
         "high": effect.high,
         "n": effect.n,
-        "verdict": finding.verdict,
+        "verdict": "" if finding.beside else finding.verdict,
+        "null": np.nan if finding.null is None else finding.null,
         "p": np.nan if finding.null is None else p_value(effect, finding.null),
         "beside": finding.beside,
         "sentence": finding.sentence,

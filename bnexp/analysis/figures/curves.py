@@ -1,0 +1,89 @@
+"""Learning curves: a metric while training, a panel per condition."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bnexp.analysis import choosing, style
+from bnexp.analysis.curves import mean_curves
+from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import panels
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.naming import ARM, CONDITION
+from bnexp.analysis.statistics import MIN_SEEDS
+from bnexp.runs import DIVERGED
+
+
+def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
+    """A metric against steps, epochs or seconds; none if no run has been evaluated.
+
+    Where there are more conditions than panels, each arm is drawn at its best learning rate.
+    """
+    if runs.history.empty or runs.history[metric].isna().all():
+        return
+    how = "learning rates as titled" if choosing.rate_varies(runs) else "one learning rate"
+    shown = runs
+    if len(panels.conditions_of(runs)) > panels.MAX_PANELS and choosing.rate_varies(runs):
+        shown, how = choosing.at_best_rates(runs), choosing.how_chosen(choosing.best_rates(runs))
+    conditions = panels.conditions_of(shown)
+    drawn = conditions[: panels.MAX_PANELS]
+    figure = _draw(shown, drawn, metric, x)
+    yield Drawing(metric, style.METRIC_LABELS[metric], _caption(shown, conditions, how), figure)
+
+
+def _caption(runs: Runs, conditions: list[str], how: str) -> str:
+    few = panels.seeds(runs)
+    text = f"Mean of {few} (thick)"
+    if runs.runs.groupby([CONDITION, ARM])["seed"].nunique().max() >= MIN_SEEDS:
+        text += ", 95% Student-t interval (band)"
+    text += f" and the seeds (thin); {how}."
+    if len(conditions) > panels.MAX_PANELS:
+        text += f" The first {panels.MAX_PANELS} of {len(conditions)} conditions."
+    if (runs.runs["status"] == DIVERGED).any():
+        text += " A red cross: the run diverged there; the mean ends with its first seed."
+    return text
+
+
+def _draw(runs: Runs, conditions: list[str], metric: str, x: str) -> Figure:
+    arms = panels.arms_of(runs)
+    colours = style.colours(arms)
+    figure, axes = panels.grid(conditions)
+    means = dict(tuple(mean_curves(runs, metric).groupby([CONDITION, ARM], sort=False)))
+    members = dict(tuple(runs.runs.groupby([CONDITION, ARM], sort=False)))
+    histories = {str(run): rows for run, rows in runs.history.groupby("run", sort=False)}
+    for axis, condition in zip(axes, conditions, strict=True):
+        for arm in arms:
+            if (condition, arm) in members:
+                table = members[condition, arm]
+                _seeds(axis, histories, table, metric, x, colours[arm])
+            if (condition, arm) in means:
+                _mean(axis, means[condition, arm], x, colours[arm])
+    panels.limits(axes[0], runs.history[metric].dropna(), accuracy="accuracy" in metric)
+    panels.label_axes(figure, axes, style.X_LABELS[x], style.METRIC_LABELS[metric])
+    panels.legend(figure, arms, *panels.crosses(runs))
+    return figure
+
+
+def _seeds(
+    axis: Axes,
+    histories: dict[str, pd.DataFrame],
+    members: pd.DataFrame,
+    metric: str,
+    x: str,
+    colour: str,
+) -> None:
+    for run, status in members["status"].items():
+        seen = histories.get(str(run), pd.DataFrame(columns=[x, metric])).dropna(subset=[metric])
+        axis.plot(seen[x], seen[metric], color=colour, linewidth=0.6, alpha=0.45)
+        if status == DIVERGED and len(seen):
+            panels.cross(axis, seen[x].iloc[-1], seen[metric].iloc[-1])
+        elif status == DIVERGED:  # before the first evaluation
+            panels.cross(axis, 0.03, 0.05, of_axes=True)
+
+
+def _mean(axis: Axes, mean: pd.DataFrame, x: str, colour: str) -> None:
+    axis.plot(mean[x], mean["mean"], color=colour, linewidth=1.8)
+    band = mean[mean["n"] >= MIN_SEEDS]
+    axis.fill_between(band[x], band["low"], band["high"], color=colour, alpha=0.18, linewidth=0)

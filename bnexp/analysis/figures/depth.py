@@ -1,0 +1,57 @@
+"""Accuracy against depth."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from bnexp.analysis import choosing, measures, style
+from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import panels
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.measures import LR, VALIDATION
+from bnexp.analysis.naming import ARM, CONDITION
+from bnexp.analysis.statistics import MIN_SEEDS, t_interval
+
+HIDDEN = "model.hidden"
+
+
+def depth(runs: Runs) -> Iterator[Drawing]:
+    """Best-rate validation accuracy against the number of hidden layers; none unless it varies."""
+    if measures.depth(runs.runs).nunique() < 2:
+        return
+    at_best, how = runs, "one learning rate"
+    if choosing.rate_varies(runs):
+        at_best = choosing.at_best_rates(runs)
+        how = choosing.how_chosen(choosing.best_rates(runs))
+    shown = choosing.without_rate(at_best, (LR, HIDDEN))
+    caption = (
+        f"Final validation accuracy by number of hidden layers: {panels.seeds(at_best)} (dots) and "
+        f"their mean with a 95% Student-t interval; {how}. A diverged run counts as chance, 10%."
+    )
+    yield Drawing("depth", "Accuracy by depth", caption, _draw(shown))
+
+
+def _draw(runs: Runs) -> Figure:
+    table = measures.ended(runs)
+    table = table.assign(layers=measures.depth(table))
+    conditions, arms = panels.conditions_of(runs)[: panels.MAX_PANELS], panels.arms_of(runs)
+    colours = style.colours(arms)
+    figure, axes = panels.grid(conditions)
+    for axis, condition in zip(axes, conditions, strict=True):
+        for i, arm in enumerate(arms):
+            mine = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
+            shift = 0.12 * (i - (len(arms) - 1) / 2)
+            estimates = {
+                x: t_interval(g[VALIDATION]) for x, g in measures.split(mine, "layers").items()
+            }
+            x = np.array(list(estimates)) + shift
+            halves = [e.half_width if e.n >= MIN_SEEDS else np.nan for e in estimates.values()]
+            means = [e.mean for e in estimates.values()]
+            axis.errorbar(x, means, halves, color=colours[arm], linewidth=1.5, capsize=2)
+            axis.plot(mine["layers"] + shift, mine[VALIDATION], ".", color=colours[arm], alpha=0.6)
+    axes[0].set_xticks(sorted(table["layers"].unique()))
+    axes[0].set_ylim(0, 1.02)
+    panels.label_axes(figure, axes, "hidden layers", "final validation accuracy")
+    panels.legend(figure, arms)
+    return figure

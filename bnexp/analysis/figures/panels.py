@@ -1,0 +1,132 @@
+"""What all figures share: a grid of panels, the legend of arms, crosses, words for captions."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnexp.analysis import style
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.naming import ARM, CONDITION
+from bnexp.runs import DIVERGED
+
+WIDTH, HEIGHT = 3.0, 2.3  # inches, of a panel
+MAX_COLUMNS = 4
+MAX_PANELS = 36
+
+
+def grid(titles: Sequence[str], columns: int = 0) -> tuple[Figure, list[Axes]]:
+    """A figure with a titled panel for each; all share their axes."""
+    columns = columns or columns_for(titles)
+    rows = math.ceil(len(titles) / columns)
+    size = (max(WIDTH * columns, 4.5), HEIGHT * rows + 0.7)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(titles) :]:
+        axis.set_visible(False)
+    used = list(axes.flat[: len(titles)])
+    for index, (axis, title) in enumerate(zip(used, titles, strict=True)):
+        axis.set_title(wrapped(title))
+        if index + columns >= len(titles):
+            axis.tick_params(labelbottom=True)
+    return figure, used
+
+
+def label_axes(figure: Figure, axes: Sequence[Axes], x: str, y: str) -> None:
+    """The x label below each column, the y label once."""
+    for axis in axes:
+        if axis.xaxis.get_tick_params()["labelbottom"]:
+            axis.set_xlabel(x)
+    figure.supylabel(y, fontsize="medium")
+
+
+def columns_for(conditions: Sequence[str]) -> int:
+    """As many as the settings named last have values, so that a row varies these alone."""
+    settings = list(zip(*(condition.split(", ") for condition in conditions), strict=False))
+    columns = 1
+    for values in reversed(settings):
+        if columns * len(set(values)) > MAX_COLUMNS:
+            break
+        columns *= len(set(values))
+    return columns if columns > 1 else min(MAX_COLUMNS, len(conditions))
+
+
+def wrapped(condition: str, width: int = 34) -> str:
+    """A title of at most about a panel's width per line."""
+    lines = [""]
+    for part in condition.split(", "):
+        joined = f"{lines[-1]}, {part}" if lines[-1] else part
+        if len(joined) > width and lines[-1]:
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return "\n".join(lines)
+
+
+def legend(figure: Figure, arms: Sequence[str], *more: Line2D) -> None:
+    """The arms' colours, and what else there is to tell."""
+    colours = style.colours(arms)
+    handles = [
+        Line2D([], [], color=colours[arm], linewidth=1.8, label=style.label(arm)) for arm in arms
+    ]
+    handles += more
+    columns = min(len(handles), max(2, int(figure.get_figwidth() / 2)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def crosses(runs: Runs) -> list[Line2D]:
+    """The legend's entry for runs that diverged, if there are such."""
+    if not (runs.runs["status"] == DIVERGED).any():
+        return []
+    return [Line2D([], [], color=style.DIVERGED_COLOUR, marker="x", linestyle="", label="diverged")]
+
+
+def cross(axis: Axes, x: float, y: float, *, of_axes: bool = False) -> None:
+    """A red cross for a run that diverged, in data coordinates or as shares of the axes."""
+    coordinates = axis.transAxes if of_axes else axis.transData
+    axis.plot(
+        [x],
+        [y],
+        "x",
+        color=style.DIVERGED_COLOUR,
+        markersize=6,
+        zorder=5,
+        clip_on=False,
+        transform=coordinates,
+    )
+
+
+def arms_of(runs: Runs) -> list[str]:
+    """The arms in their order."""
+    return list(runs.runs[ARM].unique())
+
+
+def conditions_of(runs: Runs) -> list[str]:
+    """The conditions in their order."""
+    return list(runs.runs[CONDITION].unique())
+
+
+def limits(axis: Axes, values: pd.Series, *, accuracy: bool) -> None:
+    """Limits from the seeds' own values: bands of few seeds may reach far beyond."""
+    values = values[np.isfinite(values)]
+    if values.empty:
+        return
+    low, high = values.min(), values.max()
+    if accuracy:
+        margin = max(0.06 * (high - low), 0.002)
+        axis.set_ylim(max(0, low - margin), min(1, high + margin))
+    elif low > 0:
+        axis.set_yscale("log")
+        axis.set_ylim(low / 1.2, high * 1.2)
+
+
+def seeds(runs: Runs) -> str:
+    """ "3 seeds", or "2 to 5 seeds" where arms and conditions differ."""
+    counts = runs.runs.groupby([CONDITION, ARM])["seed"].nunique()
+    low, high = int(counts.min()), int(counts.max())
+    number = str(low) if low == high else f"{low} to {high}"
+    return f"{number} {'seed' if high == 1 else 'seeds'}"

@@ -1,0 +1,134 @@
+"""What probes saw inside the networks: Fig. 1 of the paper, and layer by layer."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bnexp.analysis import choosing, measures, style
+from bnexp.analysis.curves import mean_curves
+from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import panels
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.measures import LR, NORM
+from bnexp.analysis.naming import ARM, CONDITION
+
+PERCENTILES = {"unit_p85": ("85th", ":"), "unit_p50": ("50th", "-"), "unit_p15": ("15th", "--")}
+LAYER_FIGURES = (  # probe, statistic, y label
+    ("gradients", "gradient_norm", "‖∂L/∂W‖"),
+    ("activations", "saturation", "share of inputs beyond ±4"),
+)
+MAX_LAYERS = 8
+
+
+def _tuned(runs: Runs) -> tuple[Runs, str]:
+    """The runs at each arm's best learning rate, and how a caption says so."""
+    if not choosing.rate_varies(runs):
+        return runs, "one learning rate"
+    return choosing.at_best_rates(runs), choosing.how_chosen(choosing.best_rates(runs))
+
+
+def _rows(runs: Runs, probe: str, *statistics: str) -> pd.DataFrame:
+    """The probes' rows of these statistics; empty if there are none."""
+    table = runs.probes
+    if table.empty:
+        return table
+    return table[(table["probe"] == probe) & table["statistic"].isin(statistics)]
+
+
+def figure_1(runs: Runs) -> Iterator[Drawing]:
+    """The paper's Fig. 1: accuracy, and the last hidden layer's inputs without and with BN.
+
+    Drawn from one network (the first condition) whose runs probed `activations`.
+    """
+    if _rows(runs, "activations", *PERCENTILES).empty:
+        return
+    shown, how = _tuned(runs)
+    shown = shown.select(shown.runs[CONDITION] == shown.runs[CONDITION].iloc[0], (LR,))
+    if not {"none", "batch"} <= set(shown.runs[NORM]):
+        return
+    caption = (
+        f"After Fig. 1 of Ioffe & Szegedy (2015). (a) Validation accuracy, mean of "
+        f"{panels.seeds(shown)}; (b, c) the {{15, 50, 85}}th percentiles, over a fixed batch, of "
+        "the inputs to one typical unit of the last hidden layer while training, of the first "
+        f"seed; {how}."
+    )
+    yield Drawing("figure_1", "Fig. 1 of the paper, re-drawn", caption, _figure_1(shown))
+
+
+def _figure_1(runs: Runs) -> Figure:
+    figure = Figure(figsize=(8.2, 2.7), layout="constrained")
+    accuracy, without, with_bn = figure.subplots(1, 3)
+    without.sharey(with_bn)
+    arms = panels.arms_of(runs)
+    colours = style.colours(arms)
+    means = mean_curves(runs, "val_accuracy")
+    for arm in arms:
+        mean = means[means[ARM] == arm]
+        accuracy.plot(mean["step"], mean["mean"], color=colours[arm], label=style.label(arm))
+    accuracy.set_ylim(0.7, 1)  # the paper's axis
+    accuracy.set_ylabel("validation accuracy")
+    accuracy.set_title("(a)")
+    accuracy.legend(loc="lower right", fontsize="small")
+    for axis, kind, title in (
+        (without, "none", "(b) without BN"),
+        (with_bn, "batch", "(c) with BN"),
+    ):
+        run = runs.runs[runs.runs[NORM] == kind].sort_values("seed").index[0]
+        colour = colours[runs.runs.loc[run, ARM]]
+        _percentiles(axis, runs.probes[runs.probes["run"] == run], colour)
+        axis.set_title(title)
+    without.set_ylabel("input to the nonlinearity")
+    for axis in (accuracy, without, with_bn):
+        axis.set_xlabel(style.X_LABELS["step"])
+    with_bn.legend(loc="upper right", fontsize="small", title="percentile", ncols=3)
+    return figure
+
+
+def _percentiles(axis: Axes, probes: pd.DataFrame, colour: str) -> None:
+    last = measures.last_layer(probes[probes["statistic"].isin(list(PERCENTILES))])
+    for statistic, (name, line) in PERCENTILES.items():
+        values = last[last["statistic"] == statistic].sort_values("step")
+        axis.plot(values["step"], values["value"], line, color=colour, linewidth=1, label=name)
+
+
+def layers(runs: Runs) -> Iterator[Drawing]:
+    """Gradient norms and saturation, a panel per layer; only what the runs probed."""
+    if runs.probes.empty:
+        return
+    shown, how = _tuned(runs)
+    for probe, statistic, label in LAYER_FIGURES:
+        table = _rows(shown, probe, statistic)
+        for number, condition in enumerate(panels.conditions_of(shown), start=1):
+            members = shown.runs[shown.runs[CONDITION] == condition]
+            mine = table[table["run"].isin(members.index)]
+            if mine.empty:
+                continue
+            caption = (
+                f"{label} by hidden layer: mean of {panels.seeds(shown)} (thick) and the seeds "
+                f"(thin)" + (f"; {condition}" if condition else "") + f"; {how}."
+            )
+            name = f"{statistic}_{number}" if shown.runs[CONDITION].nunique() > 1 else statistic
+            title = statistic.replace("_", " ").capitalize() + " by layer"
+            yield Drawing(name, title, caption, _layers(members, mine, label))
+
+
+def _layers(members: pd.DataFrame, table: pd.DataFrame, label: str) -> Figure:
+    names = sorted(table["layer"].unique(), key=int)[:MAX_LAYERS]
+    arms = list(members[ARM].unique())
+    colours = style.colours(arms)
+    figure, axes = panels.grid([f"layer {name}" for name in names], min(4, len(names)))
+    for axis, name in zip(axes, names, strict=True):
+        mine = table[table["layer"] == name]
+        for arm in arms:
+            runs = mine[mine["run"].isin(members.index[members[ARM] == arm])]
+            for _, one in runs.groupby("run"):
+                axis.plot(one["step"], one["value"], color=colours[arm], linewidth=0.6, alpha=0.4)
+            mean = runs.groupby("step")["value"].mean()
+            axis.plot(mean.index, mean, color=colours[arm], linewidth=1.6)
+    if (table["value"] > 0).all():
+        axes[0].set_yscale("log")
+    panels.label_axes(figure, axes, style.X_LABELS["step"], label)
+    panels.legend(figure, arms)
+    return figure

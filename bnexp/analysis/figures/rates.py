@@ -1,0 +1,189 @@
+"""What the learning rate does: sensitivity curves, and heat maps against the initial weights."""
+
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bnexp.analysis import choosing, measures, style
+from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import panels
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.measures import LR, VALIDATION
+from bnexp.analysis.naming import ARM, CONDITION, named, varying
+from bnexp.analysis.statistics import MIN_SEEDS, t_interval
+from bnexp.runs import DIVERGED, FINISHED
+
+FINAL = "final validation accuracy"
+MAX_MAPS = 12  # conditions in one figure of heat maps
+
+
+def sensitivity(runs: Runs) -> Iterator[Drawing]:
+    """Final accuracy against the learning rate, per arm; none unless rates vary."""
+    if not choosing.rate_varies(runs):
+        return
+    table = measures.ended(choosing.without_rate(runs))
+    conditions = list(table[CONDITION].unique())
+    best = choosing.best_rates(runs)
+    drawn = conditions[: panels.MAX_PANELS]
+    caption = (
+        f"Final validation accuracy at each learning rate: {panels.seeds(runs)} (dots), their mean "
+        "(line; only where no seed diverged) with a 95% Student-t interval. A ring marks "
+        f"{choosing.how_chosen(best)}."
+    )
+    if len(drawn) < len(conditions):
+        caption += f" The first {len(drawn)} of {len(conditions)} conditions."
+    yield Drawing("sensitivity", "Learning-rate sensitivity", caption, _draw(runs, table, drawn))
+
+
+def _draw(runs: Runs, table: pd.DataFrame, conditions: list[str]) -> Figure:
+    arms = list(table[ARM].unique())
+    colours = style.colours(arms)
+    figure, axes = panels.grid(conditions)
+    for axis, condition in zip(axes, conditions, strict=True):
+        for i, arm in enumerate(arms):
+            chosen = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
+            if len(chosen):
+                _arm(axis, chosen, colours[arm], height=0.03 + 0.05 * i)
+    axes[0].set_xscale("log")
+    _rate_ticks(axes[0], table[LR])
+    panels.limits(axes[0], table[VALIDATION].dropna(), accuracy=True)
+    panels.label_axes(figure, axes, style.LR_LABEL, FINAL)
+    panels.legend(figure, arms, *panels.crosses(runs))
+    return figure
+
+
+def _rate_ticks(axis: Axes, rates: pd.Series) -> None:
+    """A tick at each rate, if there are few."""
+    values = sorted(rates.unique())
+    if len(values) <= 8:
+        axis.set_xticks(values, [f"{value:g}" for value in values])
+        axis.minorticks_off()
+
+
+def _arm(axis: Axes, table: pd.DataFrame, colour: str, height: float) -> None:
+    """One arm's seeds, means and crosses; `height` keeps the arms' crosses apart."""
+    finished = table[table["status"] == FINISHED]
+    axis.plot(finished[LR], finished[VALIDATION], ".", color=colour, markersize=4, alpha=0.6)
+    means = []
+    for rate, group in measures.split(table, LR).items():
+        if (group["status"] == DIVERGED).any():
+            axis.plot(
+                rate,
+                height,
+                "x",
+                color=style.DIVERGED_COLOUR,
+                markeredgewidth=1.5,
+                transform=axis.get_xaxis_transform(),
+                clip_on=False,
+            )
+            axis.plot(
+                rate,
+                height,
+                "o",
+                markerfacecolor="none",
+                color=colour,
+                markersize=9,
+                transform=axis.get_xaxis_transform(),
+                clip_on=False,
+            )
+            means.append((rate, np.nan, np.nan))
+        else:
+            estimate = t_interval(group[VALIDATION])
+            shown = estimate.half_width if estimate.n >= MIN_SEEDS else np.nan
+            means.append((rate, estimate.mean, shown))
+    rates, values, halves = (np.array(column) for column in zip(*means, strict=True))
+    axis.errorbar(rates, values, halves, color=colour, linewidth=1.5, capsize=2)
+    best = measures.tuned(table)
+    top = best.table[VALIDATION].mean()
+    axis.plot(best.rate, top, "o", color=colour, markerfacecolor="none", markersize=9)
+
+
+def heat_maps(runs: Runs) -> Iterator[Drawing]:
+    """Initialization × learning rate, the arms side by side; none unless both vary."""
+    inits = [key for key in varying(runs.runs) if key.startswith("init.")]
+    if not inits or not choosing.rate_varies(runs):
+        return
+    table = measures.ended(choosing.without_rate(runs, (LR, *inits)))
+    table = table.assign(init=[named(row, inits) for _, row in table.iterrows()])
+    conditions = list(table[CONDITION].unique())[:MAX_MAPS]
+    caption = (
+        f"Mean final validation accuracy in percent over {panels.seeds(runs)} for each initial "
+        "distribution of the weights and learning rate; a red × where all seeds diverged, a red "
+        "number of them where some did (these count as chance, 10%)."
+    )
+    if table[CONDITION].nunique() > MAX_MAPS:
+        caption += f" The first {MAX_MAPS} of {table[CONDITION].nunique()} conditions."
+    figure = _draw_maps(table, conditions, inits)
+    yield Drawing("init_heatmap", "Initialization × learning rate", caption, figure)
+
+
+def _init_order(table: pd.DataFrame, inits: list[str]) -> list[str]:
+    """By standard deviation where it is given, distributions without one last."""
+    first = table.drop_duplicates("init").set_index("init")
+    return list(first.sort_values(inits, key=_numbers_first).index)
+
+
+def _numbers_first(column: pd.Series) -> pd.Series:
+    numeric = pd.api.types.is_numeric_dtype(column)
+    return column if numeric else column.astype(str)
+
+
+def _draw_maps(table: pd.DataFrame, conditions: list[str], inits: list[str]) -> Figure:
+    arms = list(table[ARM].unique())
+    rates, rows = sorted(table[LR].unique()), _init_order(table, inits)
+    size = (
+        1.4 + len(arms) * max(0.5 * len(rates), 2.2) + 0.6,
+        len(conditions) * (0.32 * len(rows) + 0.6) + 0.6,
+    )
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(conditions), len(arms), sharex=True, sharey=True, squeeze=False)
+    low = float(table[VALIDATION].min())
+    norm = matplotlib.colors.Normalize(min(low, 0.9), 1.0)
+    for line, condition in zip(axes, conditions, strict=True):
+        for axis, arm in zip(line, arms, strict=True):
+            chosen = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
+            _map(axis, chosen, rows, rates, norm)
+            title = [style.label(arm), condition] if condition else [style.label(arm)]
+            axis.set_title(panels.wrapped(", ".join(title), 46))
+    figure.supxlabel(style.LR_LABEL, fontsize="medium")
+    shades = matplotlib.cm.ScalarMappable(norm, style.HEAT)
+    figure.colorbar(shades, ax=axes, label=FINAL, aspect=30)
+    return figure
+
+
+def _map(
+    axis: Axes,
+    table: pd.DataFrame,
+    rows: list[str],
+    rates: list[float],
+    norm: matplotlib.colors.Normalize,
+) -> None:
+    means = table.pivot_table(VALIDATION, "init", LR, "mean").reindex(rows, columns=rates)
+    lost = (table["status"] == DIVERGED).groupby([table["init"], table[LR]])
+    share, count = (lost.agg(how).unstack().reindex(rows, columns=rates) for how in ("mean", "sum"))
+    shown = means.mask(share == 1)
+    axis.imshow(shown, cmap=style.HEAT, norm=norm, aspect="auto")
+    for y, init in enumerate(rows):
+        for x, rate in enumerate(rates):
+            _cell(axis, x, y, means.loc[init, rate], share.loc[init, rate], count.loc[init, rate])
+    axis.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
+    axis.set_yticks(range(len(rows)), rows)
+    axis.grid(visible=False)
+    axis.tick_params(length=0)
+
+
+def _cell(axis: Axes, x: int, y: int, mean: float, share: float, count: float) -> None:
+    if share == 1:
+        axis.text(x, y, "×", color=style.DIVERGED_COLOUR, ha="center", va="center", fontsize=11)
+    elif not np.isnan(mean):
+        dark = mean < 0.6
+        colour = "white" if dark else "black"
+        axis.text(x, y, f"{100 * mean:.1f}", color=colour, ha="center", va="center", fontsize=7)
+        if share > 0:
+            red = "#FF8080" if dark else style.DIVERGED_COLOUR
+            at = (x + 0.48, y + 0.48)
+            axis.text(*at, f"{count:.0f}×", color=red, ha="right", va="bottom", fontsize=6)

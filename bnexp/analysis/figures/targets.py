@@ -1,0 +1,81 @@
+"""Steps to a target accuracy, with what never got there."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnexp.analysis import choosing, measures, style
+from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import panels
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.naming import ARM, CONDITION
+from bnexp.analysis.statistics import bootstrap_interval
+from bnexp.analysis.tables import TARGETS
+
+MAX_ROWS = 24
+
+
+def steps_to_target(runs: Runs) -> Iterator[Drawing]:
+    """Median steps to 90, 95 and 97% validation accuracy; none if no run gets to the first.
+
+    Where there are more conditions than rows, each arm is shown at its best learning rate.
+    """
+    if runs.history.empty or np.isinf(measures.reached(runs, TARGETS[0])).all():
+        return
+    shown, how = runs, "learning rates as named"
+    if not choosing.rate_varies(runs):
+        how = "one learning rate"
+    elif len(panels.conditions_of(runs)) > MAX_ROWS:
+        shown, how = choosing.at_best_rates(runs), choosing.how_chosen(choosing.best_rates(runs))
+    conditions = panels.conditions_of(shown)
+    drawn = conditions[:MAX_ROWS]
+    caption = (
+        f"Median over {panels.seeds(shown)} of the first evaluated step at each validation "
+        "accuracy, with a 95% bootstrap interval. An open triangle: more than half of the seeds "
+        f"are not there at the end of their steps; {how}."
+    )
+    if len(drawn) < len(conditions):
+        caption += f" The first {len(drawn)} of {len(conditions)} conditions."
+    yield Drawing("steps_to_target", "Steps to a target", caption, _draw(shown, drawn))
+
+
+def _draw(runs: Runs, conditions: list[str]) -> Figure:
+    arms = panels.arms_of(runs)
+    height = 1.3 + len(conditions) * max(0.24, 0.13 * len(arms))
+    figure = Figure(figsize=(2.4 * len(TARGETS) + 1.2, height), layout="constrained")
+    axes = figure.subplots(1, len(TARGETS), sharex=True, sharey=True)
+    for axis, target in zip(axes, TARGETS, strict=True):
+        steps = measures.reached(runs, target)
+        for row, condition in enumerate(conditions):
+            _row(axis, runs.runs[runs.runs[CONDITION] == condition], steps, row, arms)
+        axis.set_title(f"{target:.0%} validation accuracy")
+        axis.set_xlabel(style.X_LABELS["step"])
+    axes[0].set_xscale("log")
+    names = [condition or "all runs" for condition in conditions]
+    axes[0].set_yticks(range(len(conditions)), names)
+    axes[0].set_ylim(len(conditions) - 0.4, -0.6)
+    never = Line2D([], [], color="#555555", marker=">", markerfacecolor="none", linestyle="")
+    never.set_label("not within the budget")
+    panels.legend(figure, arms, never)
+    return figure
+
+
+def _row(axis: Axes, table: pd.DataFrame, steps: pd.Series, row: int, arms: list[str]) -> None:
+    colours = style.colours(arms)
+    for i, arm in enumerate(arms):
+        members = table[table[ARM] == arm]
+        if members.empty:
+            continue
+        y = row + 0.6 * ((i + 0.5) / len(arms) - 0.5)
+        spent, budget = steps[members.index], float(members["trainer.steps"].max())
+        median = float(np.median(spent))
+        if np.isinf(median):
+            axis.plot(budget, y, ">", color=colours[arm], markerfacecolor="none", markersize=5)
+            continue
+        low, high = np.minimum(bootstrap_interval(spent), budget)
+        axis.plot([low, high], [y, y], color=colours[arm], linewidth=1.2)
+        axis.plot(median, y, "o", color=colours[arm], markersize=4)

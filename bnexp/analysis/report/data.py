@@ -1,0 +1,298 @@
+"""What the page's script reads: mean curves and all runs, as compact JSON."""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from bnexp.analysis import style
+from bnexp.analysis.curves import X_AXES, mean_curves
+from bnexp.analysis.loading import SWEEP, UNFINISHED, Runs
+from bnexp.analysis.naming import ARM, CONDITION, varying
+from bnexp.runs import DIVERGED, STATUSES
+
+MAX_GROUPS = 3000  # arms × conditions of a sweep whose curves the page carries
+MAX_LINES = 12  # drawn before the reader has chosen
+BOUNDED = ("val_accuracy",)  # the other metrics are drawn on a logarithmic scale at first
+DIGITS, INTERVAL_DIGITS = 5, 3  # significant ones
+
+TEXT, NUMBER, CHOICE = "text", "number", "choice"  # how a column is sorted and filtered
+RESULTS = (  # column, title, decimals
+    ("seed", "seed", 0),
+    ("steps", "steps", 0),
+    ("final_val_accuracy", "final validation accuracy", 4),
+    ("best_val_accuracy", "best validation accuracy", 4),
+    ("test_accuracy", "test accuracy", 4),
+    ("test_log_loss", "test log loss", 4),
+    ("total_seconds", "seconds", 1),
+)
+
+
+def as_json(value: Any) -> Markup:
+    """JSON that may stand within <script>: no character of it can end the element."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def rounded(values: Iterable[float], digits: int = DIGITS) -> list[float | int | None]:
+    """Numbers to some significant digits, as short as JSON can have them; else null."""
+    return [_rounded(value, digits) for value in values]
+
+
+def _rounded(value: float, digits: int) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    if value == int(value) and abs(value) < 1e15:
+        return int(value)
+    return float(f"{value:.{digits}g}")
+
+
+def value_text(value: Any) -> str:
+    """A setting's value as in a condition's name."""
+    if value is None or value != value:  # NaN: pandas' word for null
+        return "null"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def distinct(values: pd.Series) -> list[Any]:
+    """Different values of a setting, numbers by size."""
+    found = list(values.drop_duplicates())
+    known = [value for value in found if not pd.isna(value)]
+    numbers = all(isinstance(value, int | float) for value in known)
+    ordered = sorted(known) if numbers else sorted(known, key=str)
+    return ordered + [value for value in found if pd.isna(value)][:1]
+
+
+def setting_texts(values: pd.Series) -> list[str]:
+    """The different values of a setting as text, each once."""
+    return list(dict.fromkeys(value_text(value) for value in distinct(values)))
+
+
+@dataclass
+class _Grids:
+    """Lists of x values, each kept once: most runs are evaluated at the same steps."""
+
+    index: dict[tuple[float | int | None, ...], int] = field(default_factory=dict)
+
+    def add(self, values: Sequence[float | int | None]) -> int:
+        return self.index.setdefault(tuple(values), len(self.index))
+
+
+def curves_data(runs: Runs) -> dict[str, Any] | None:
+    """Mean curves of one sweep for the page; None if no run was ever evaluated.
+
+    Keys: axes (what x may be), arms and diverged (label, light and dark colour), keys (settings
+PLACEHOLDER
+    selection (the values chosen at first, for each key), grids (lists of x values),
+    metrics (curves by group: grids of step, epoch and seconds, n, mean, half the interval;
+    `ends` of diverged runs; `early`: how many of a group ended before the first evaluation),
+    total (groups in the sweep; only the first MAX_GROUPS are here).
+    """
+    if runs.history.empty:
+        return None
+    groups = _groups(runs.runs)
+    total = len(groups)
+    if total > MAX_GROUPS:
+        groups = groups.head(MAX_GROUPS)
+        runs = _only(runs, groups)
+    keys = [key for key in varying(runs.runs) if not key.startswith("norm.")]
+    texts = {key: setting_texts(groups[key]) for key in keys}
+    arms = list(groups[ARM].drop_duplicates())
+    members = _members(groups, arms, texts)
+    grids = _Grids()
+    metrics = [
+        _metric(runs, groups, name, grids) for name in style.METRIC_LABELS if name in runs.history
+    ]
+    return {
+        "axes": {axis: style.X_LABELS[axis] for axis in X_AXES},
+        "arms": [_look(style.label(arm), colour) for arm, colour in style.colours(arms).items()],
+        "diverged": _look(DIVERGED, style.DIVERGED_COLOUR),
+        "keys": [{"name": key, "values": values} for key, values in texts.items()],
+        "groups": members.tolist(),
+        "conditions": groups[CONDITION].tolist(),
+        "selection": selection(members[:, 1:]),
+        "metrics": [metric for metric in metrics if metric["curves"] or metric["ends"]],
+        "grids": [list(grid) for grid in grids.index],
+        "total": total,
+    }
+
+
+def _groups(table: pd.DataFrame) -> pd.DataFrame:
+    """The first run of each condition and arm, in their order."""
+    return table.drop_duplicates([CONDITION, ARM])
+
+
+def _only(runs: Runs, groups: pd.DataFrame) -> Runs:
+    names = pd.MultiIndex.from_frame(groups[[CONDITION, ARM]])
+    chosen = runs.runs[pd.MultiIndex.from_frame(runs.runs[[CONDITION, ARM]]).isin(names)]
+    history = runs.history[runs.history["run"].isin(chosen.index)]
+    return replace(runs, runs=chosen, history=history)
+
+
+def _members(
+    groups: pd.DataFrame, arms: Sequence[str], texts: Mapping[str, Sequence[str]]
+) -> np.ndarray:
+    """Of each group the index of its arm, then of its value of each key."""
+    columns = [groups[ARM].map({arm: i for i, arm in enumerate(arms)})]
+    for key, values in texts.items():
+        place = {text: i for i, text in enumerate(values)}
+        columns.append(groups[key].map(lambda value, place=place: place[value_text(value)]))
+    return np.column_stack([column.to_numpy(int) for column in columns])
+
+
+def selection(values: np.ndarray, most: int = MAX_LINES) -> list[list[int]]:
+    """For each key the values chosen at first, such that at most about `most` groups remain.
+
+    Keys with many values are narrowed first, to those about the median group's, so that what
+    remains is never empty.
+
+    Args:
+        values: a row per group, a column per key: the index of the group's value.
+    """
+    chosen = [sorted(set(column)) for column in values.T.tolist()]
+    for key in sorted(range(len(chosen)), key=lambda key: -len(chosen[key])):
+        if len(values) <= most:
+            break
+        column = values[:, key]
+        middle = np.sort(column)[len(column) // 2]
+        nearest = sorted(set(column.tolist()), key=lambda value: abs(value - middle))
+        sizes = np.cumsum([(column == value).sum() for value in nearest])
+        kept = nearest[: max(1, int((sizes <= most).sum()))]
+        values = values[np.isin(column, kept)]
+        chosen[key] = sorted(kept)
+    return chosen
+
+
+def _look(label: str, colour: str) -> dict[str, str]:
+    return {"label": label, "light": colour, "dark": on_dark(colour)}
+
+
+def on_dark(colour: str) -> str:
+    """The same hue, light enough to be read on a dark page; black becomes white."""
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    luminance = sum(w * c for w, c in zip((0.21, 0.72, 0.07), channels, strict=True)) / 255
+    white = 0.9 if luminance < 0.05 else max(0.0, 0.55 - luminance)
+    return "#" + "".join(f"{round(c + (255 - c) * white):02x}" for c in channels)
+
+
+def _metric(runs: Runs, groups: pd.DataFrame, name: str, grids: _Grids) -> dict[str, Any]:
+    place = {key: i for i, key in enumerate(zip(groups[CONDITION], groups[ARM], strict=True))}
+    ends, early = _diverged(runs, place, name)
+    return {
+        "label": style.METRIC_LABELS[name],
+        "log": name not in BOUNDED,
+        "curves": _curves(mean_curves(runs, name), place, grids),
+        "ends": ends,
+        "early": early,
+    }
+
+
+def _curves(
+    table: pd.DataFrame, place: Mapping[tuple[str, str], int], grids: _Grids
+) -> list[list[Any]]:
+    """[group, step, epoch and seconds as numbers of grids, n, means, half intervals]."""
+    names = list(zip(table[CONDITION], table[ARM], strict=True))
+    starts = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
+    axes = [rounded(table[axis]) for axis in X_AXES]
+    mean = rounded(table["mean"])
+    half = rounded(table["high"] - table["mean"], INTERVAL_DIGITS)
+    n = table["n"].tolist()
+    rows = []
+    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+        x = [grids.add(axis[start:end]) for axis in axes]
+        widths = half[start:end] if n[start] > 1 else None
+        rows.append([place[names[start]], *x, n[start], mean[start:end], widths])
+    return rows
+
+
+def _diverged(
+    runs: Runs, place: Mapping[tuple[str, str], int], metric: str
+) -> tuple[list[list[Any]], list[list[int]]]:
+    """Where diverged runs ended: [group, step, epoch, seconds, value], and [group, count] of
+    those that were never evaluated.
+    """
+    diverged = runs.runs[runs.runs["status"] == DIVERGED]
+    groups = pd.Series(
+        [place[key] for key in zip(diverged[CONDITION], diverged[ARM], strict=True)],
+        index=diverged.index,
+        dtype=int,
+    )
+    history = runs.history[runs.history["run"].isin(diverged.index)].dropna(subset=[metric])
+    last = history.groupby("run", sort=False).tail(1)
+    ends = [
+        [int(groups[run]), *rounded(values)]
+        for run, *values in last[["run", *X_AXES, metric]].itertuples(index=False)
+    ]
+    never = groups[~groups.index.isin(last["run"])].value_counts().sort_index()
+    return ends, [[int(str(group)), int(count)] for group, count in never.items()]
+
+
+def relative_url(folder: str, start: Path) -> str:
+    """A run's folder as seen from the page, to be opened in a browser."""
+    try:
+        path = os.path.relpath(folder, start)
+    except ValueError:  # another drive
+        return Path(folder).resolve().as_uri() + "/"
+    return quote(os.fsencode(Path(path).as_posix())) + "/"
+
+
+def runs_data(found: Runs, sweeps: Sequence[Runs], start: Path) -> dict[str, Any]:
+    """All runs for the page's table: columns (title, kind, decimals), rows, and links.
+
+    Args:
+        found: all runs; sweep by sweep they are in `sweeps` too, with arms named within.
+        start: the page's folder, from which the links go.
+    """
+    table = found.runs.copy()
+    for runs in sweeps:
+        table.loc[runs.runs.index, ARM] = runs.runs[ARM]
+    keys = {key: 0 for runs in sweeps for key in varying(runs.runs) if key[:5] != "norm."}
+    columns = [_text("run", [Path(run).name for run in table.index])]
+    columns += [_text("sweep", table[SWEEP])]
+    columns += [{**_text("status", table["status"]), "kind": CHOICE}]
+    columns[-1]["choices"] = [*STATUSES, UNFINISHED]
+    columns += [_text("arm", table[ARM])] + [_setting(table, key) for key in keys]
+    columns += [_number(table, *result) for result in RESULTS]
+    columns += [_text("error", [error_text(error) for error in _column(table, "error")])]
+    rows = zip(*(column.pop("values") for column in columns), strict=True)
+    urls = [relative_url(run, start) for run in table.index]
+    return {"columns": columns, "rows": [list(row) for row in rows], "urls": urls}
+
+
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
+    return table[name] if name in table else pd.Series(None, index=table.index, dtype=object)
+
+
+def _text(title: str, values: Iterable[Any]) -> dict[str, Any]:
+    return {"title": title, "kind": TEXT, "values": list(values)}
+
+
+def _number(table: pd.DataFrame, name: str, title: str, decimals: int) -> dict[str, Any]:
+    values = rounded(pd.to_numeric(_column(table, name)).to_numpy(float), 7)
+    return {"title": title, "kind": NUMBER, "decimals": decimals, "values": values}
+
+
+def _setting(table: pd.DataFrame, key: str) -> dict[str, Any]:
+    """A config key's column: numbers where all are."""
+    values = _column(table, key)
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        numbers = rounded(values.to_numpy(float), 7)
+        return {"title": key, "kind": NUMBER, "decimals": None, "values": numbers}
+    return _text(key, [value_text(value) for value in values])
+
+
+def error_text(error: Any) -> str:
+    """ "ValueError: what it said" from result.json's `error`; empty without one."""
+    if isinstance(error, Mapping):
+        return f"{error.get('type', 'error')}: {error.get('message', '')}"
+    return "" if error is None or error != error else str(error)

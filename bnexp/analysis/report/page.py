@@ -1,0 +1,163 @@
+"""One self-contained HTML page: verdicts, figures, interactive curves and every run."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bnexp.analysis import style
+from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.naming import ARM, CONDITION
+from bnexp.analysis.report import content, data
+from bnexp.runs import write_atomically
+
+HERE = Path(__file__).parent
+SCRIPTS = ("vendor/uPlot.iife.min.js", "vendor/tabulator.min.js", "curves.js", "runs.js", "page.js")
+STYLES = ("vendor/uPlot.min.css", "vendor/tabulator_simple.min.css", "page.css")
+MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+MAX_SUMMARY_ROWS = 200
+TEXT_COLUMNS = (CONDITION, ARM, "ended")
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one sweep.
+
+    Attributes:
+        sweep: its name, as of its folder.
+        runs: its runs alone: `Runs.of_sweep(sweep)`.
+        summary: the table for people: `tables.as_text(...)`.
+        figures: each with the SVG or PNG to embed.
+        commands: lines of the sweep's commands.log; may be empty.
+    """
+
+    sweep: str
+    runs: Runs
+    summary: pd.DataFrame
+    figures: Sequence[tuple[Drawing, Path]]
+    commands: Sequence[str]
+
+
+def write_report(
+    out: Path,
+    found: Runs,
+    sections: Sequence[Section],
+    claims: pd.DataFrame,
+    overview: Sequence[tuple[Drawing, Path]],
+    command: str,
+) -> Path:
+    """Writes `index.html` into the folder `out` and returns its path.
+
+    Args:
+        out: an existing folder; links to run folders are relative to it.
+        found: all runs, with the problems met while reading them.
+        sections: a sweep each, in the order of the page.
+        claims: `claims_table(judgements)`.
+        overview: figures across sweeps.
+        command: what was typed to make this page.
+    """
+    scripts = [_asset(name) for name in SCRIPTS]
+    page = _template().render(
+        policy=_policy(scripts),
+        styles=[_asset(name) for name in STYLES],
+        scripts=scripts,
+        written=datetime.now().astimezone().isoformat(" ", "minutes"),
+        command=command,
+        **_facts(found, out),
+        claims=content.claim_views(claims),
+        overview=[_figure(*figure) for figure in overview],
+        sections=[_section(section) for section in sections],
+        max_groups=data.MAX_GROUPS,
+        text_columns=TEXT_COLUMNS,
+        runs=data.as_json(data.runs_data(found, [section.runs for section in sections], out)),
+    )
+    path = out / "index.html"
+    readable = page.encode("utf-8", "replace").decode()  # names of files may be no Unicode
+    write_atomically(path, readable)
+    return path
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("page.html.j2")
+
+
+def _asset(name: str) -> Markup:
+    """A script or style to stand in the page, without the link to its source map."""
+    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
+    return Markup("\n".join(line for line in lines if "# sourceMappingURL=" not in line))
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Content-Security-Policy: no network at all, and no script but the page's own."""
+    digests = [hashlib.sha256(script.encode()).digest() for script in scripts]
+    own = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {own}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _facts(found: Runs, out: Path) -> dict[str, Any]:
+    """What the page says of all runs together."""
+    table = found.runs
+    return {
+        "total": len(table),
+        "sweeps": len(found.sweeps),
+        "statuses": content.status_counts(table) if len(table) else [],
+        "versions": content.versions_line(table) if len(table) else "",
+        "provenance": content.provenance(table) if len(table) else [],
+        "damaged": list(found.problems),
+        "problems": content.problem_list(found, out) if len(table) else [],
+    }
+
+
+def _section(section: Section) -> dict[str, Any]:
+    table = section.runs.runs
+    curves = data.curves_data(section.runs)
+    return {
+        "sweep": section.sweep,
+        "total": len(table),
+        "statuses": content.status_counts(table),
+        "settings": content.settings(table),
+        "commands": section.commands,
+        "curves": data.as_json(curves) if curves else None,
+        "omitted": max(0, curves["total"] - data.MAX_GROUPS) if curves else 0,
+        "figures": [_figure(*figure) for figure in section.figures],
+        "columns": list(section.summary.columns),
+        "rows": section.summary.head(MAX_SUMMARY_ROWS).to_dict("records"),
+        "all_rows": len(section.summary),
+        "colours": _colours(list(table[ARM].drop_duplicates())),
+    }
+
+
+def _colours(arms: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """For each arm its colour on a light and on a dark page."""
+    return {arm: (colour, data.on_dark(colour)) for arm, colour in style.colours(arms).items()}
+
+
+def _figure(drawing: Drawing, path: Path) -> dict[str, str]:
+    """A figure with its picture as a data URI.
+
+    Raises:
+        ValueError: a picture that is neither SVG nor PNG.
+    """
+    if path.suffix not in MEDIA_TYPES:
+        raise ValueError(f"{path}: the report embeds {' or '.join(MEDIA_TYPES)} only")
+    encoded = base64.b64encode(path.read_bytes()).decode()
+    source = f"data:{MEDIA_TYPES[path.suffix]};base64,{encoded}"
+    return {"source": source, "title": drawing.title, "caption": drawing.caption}
