@@ -29,14 +29,12 @@ def main() -> None:
     arguments = parser().parse_args()
     with one_line_errors():
         # after the options are read: --help is quick
-        from bnexp.analysis.make import make_report
+        from bnexp.analysis.make import Options, make_report
 
         incomplete = make_report(
             arguments.folders,
             arguments.out or arguments.folders[0] / "report",
-            formats=arguments.format,
-            metrics=arguments.metric,
-            x=arguments.x,
+            Options(arguments.format, arguments.metric, arguments.x),
             where=dict(map(setting, arguments.where)),
             command=shlex.join(["python", "scripts/plot.py", *sys.argv[1:]]),
         )

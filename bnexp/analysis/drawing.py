@@ -9,28 +9,53 @@ from matplotlib.figure import Figure
 
 from bnexp.analysis import style
 
+EMBEDDABLE = 400_000  # bytes of SVG; a larger figure goes into a page as PNG
+
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure, its name as a file, and its caption.
+class Saved:
+    """A figure that was saved.
 
     Attributes:
         name: file stem, unique within a report: "quickstart_val_accuracy".
         title: a few words.
         caption: what is drawn, n, what varies, how the learning rate was chosen.
-        figure: not shown by a window: to be saved.
+        files: the file of each format, in the order asked for.
     """
+
+    name: str
+    title: str
+    caption: str
+    files: Sequence[str]
+
+    @property
+    def embedded(self) -> Path:
+        """The file for a page: the SVG, or the PNG where that is the smaller by far."""
+        paths = {Path(file).suffix: Path(file) for file in self.files}
+        svg, png = paths.get(".svg"), paths.get(".png")
+        if svg is not None and (png is None or svg.stat().st_size <= EMBEDDABLE):
+            return svg
+        assert png is not None
+        return png
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that was drawn; the attributes are those of `Saved`."""
 
     name: str
     title: str
     caption: str
     figure: Figure
 
-    def save(self, folder: Path, formats: Sequence[str], prefix: str = "") -> dict[str, Path]:
-        """Writes the figure in every format; the same figure gives the same file."""
-        paths = {kind: folder / f"{prefix}{self.name}.{kind}" for kind in formats}
+    def save(self, folder: Path, formats: Sequence[str], prefix: str = "") -> Saved:
+        """Writes the figure in every format; the same figure gives the same files."""
         dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+        name = prefix + self.name
+        paths = [folder / f"{name}.{kind}" for kind in formats]
         with matplotlib.rc_context(style.RC):
-            for kind, path in paths.items():
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")  # laid out once, not once a format
+            for kind, path in zip(formats, paths, strict=True):
                 self.figure.savefig(path, metadata=dated.get(kind))
-        return paths
+        return Saved(name, self.title, self.caption, [str(path) for path in paths])

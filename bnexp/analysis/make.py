@@ -1,47 +1,63 @@
 """From run folders to a folder of figures, tables, verdicts and one report page."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bnexp import commands
-from bnexp.analysis import figures, measures, tables
-from bnexp.analysis.checks import exact_checks
+from bnexp import commands, exact
+from bnexp.analysis import figures, kept, measures, tables
 from bnexp.analysis.claims.judge import judge
-from bnexp.analysis.claims.model import NOT_RUN, VERDICTS
+from bnexp.analysis.claims.model import NOT_RUN, VERDICTS, Finding
 from bnexp.analysis.claims.recipe import figure3
 from bnexp.analysis.claims.table import claims_table
-from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.drawing import Saved
 from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, write_report
+from bnexp.analysis.statistics import Estimate
 from bnexp.runs import DIVERGED, FINISHED, RunError, make_folder
 
-EMBEDDABLE = 400_000  # bytes of SVG; a larger figure is embedded as PNG
 PRINTED_ROWS = 30
+
+
+@dataclass(frozen=True)
+class Options:
+    """How figures are wanted.
+
+    Attributes:
+        formats: png, svg, pdf; one of png and svg is needed for the page.
+        metrics: columns of the history that are drawn as curves.
+        x: what curves are drawn against: step, epoch or seconds.
+    """
+
+    formats: Sequence[str] = ("png", "svg")
+    metrics: Sequence[str] = figures.METRICS
+    x: str = "step"
 
 
 def make_report(
     folders: Sequence[Path],
     out: Path,
-    *,
-    formats: Sequence[str] = ("png", "svg"),
-    metrics: Sequence[str] = figures.METRICS,
-    x: str = "step",
+    options: Options = Options(),
     where: Mapping[str, Any] | None = None,
     command: str = "",
 ) -> bool:
     """Writes everything into `out` and prints what was found.
 
+    Sweeps are drawn, and the exact claims checked, in processes side by side; what has not
+    changed since the last report in `out` is not made again.
+
     Args:
         folders: where runs are looked for.
         out: receives `index.html`, `figures/` and `tables/`.
-        formats: of the figures: png, svg, pdf.
-        metrics: columns of the history that are drawn as curves.
-        x: what curves are drawn against: step, epoch or seconds.
+        options: how figures are wanted.
         where: settings of the runs that are wanted; see `Runs.where`.
         command: what the page names as its origin.
 
@@ -55,17 +71,19 @@ def make_report(
     found = _found(folders, where or {})
     for part in ("figures", "tables"):
         make_folder(out / part)
-    with exact_checks(out / ".cache" / "exact.json") as checks:
-        sections = [_section(found, sweep, out, formats, metrics, x) for sweep in found.sweeps]
-        claims = claims_table(judge(found, checks()))
-    written = _write_claims(claims, out)
+    sweeps = {sweep: found.of_sweep(sweep) for sweep in found.sweeps}
+    made = _made(sweeps, out, options)
+    sections = [_section(sweep, runs, made[sweep]) for sweep, runs in sweeps.items()]
+    claims = claims_table(judge(found, _findings(made[EXACT])))
+    tables.write_table(out / "tables" / "claims", claims, tables.claims_text(claims))
     overview = [
-        (drawing, _saved(drawing, out, formats)) for drawing in figures.claims_figures(claims)
+        drawing.save(out / "figures", options.formats) for drawing in figures.claims_figures(claims)
     ]
-    page = write_report(out, found, sections, claims, overview, command)
+    page = write_report(out, found, sections, claims, [(s, s.embedded) for s in overview], command)
+    for section in sections:
+        _print_sweep(section)
     _print_verdicts(claims)
-    drawn = sum(len(section.figures) for section in sections) + len(overview)
-    print(f"{drawn} figures and {len(sections) + len(written)} tables in {out}\n{page}")
+    print(page)
     return bool(found.problems) or not found.runs["status"].isin([FINISHED, DIVERGED]).all()
 
 
@@ -89,21 +107,78 @@ def _found(folders: Sequence[Path], where: Mapping[str, Any]) -> Runs:
     return found
 
 
-def _section(
-    found: Runs, sweep: str, out: Path, formats: Sequence[str], metrics: Sequence[str], x: str
-) -> Section:
-    """One sweep's figures and tables."""
-    runs = found.of_sweep(sweep)
+EXACT = ""  # their name beside those of sweeps, which are never empty
+
+
+def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, Any]:
+    """For each sweep what `draw_sweep` returns, and the findings of the exact claims."""
+    memory = kept.Kept(out / ".cache" / "report.json")
+    keys = {sweep: kept.content(runs, options) for sweep, runs in sweeps.items()}
+    keys[EXACT] = kept.code()
+    made = {name: memory.get(name, key) for name, key in keys.items()}
+    stale = [name for name, value in made.items() if not _is_whole(value)]
+    if stale:
+        # spawned: a process that has imported TensorFlow must not be forked
+        workers = min(len(stale), os.cpu_count() or 1)
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            pending: dict[str, Future[Any]] = {
+                sweep: pool.submit(draw_sweep, sweeps[sweep], sweep, out, options)
+                for sweep in stale
+                if sweep != EXACT
+            }
+            if EXACT in stale:
+                pending[EXACT] = pool.submit(check_exact)
+            made |= {name: future.result() for name, future in pending.items()}
+        for name in stale:
+            memory.put(name, keys[name], made[name])
+    memory.write()
+    return made
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it was kept, and the files that it names are there."""
+    if value is None:
+        return False
+    drawn = value.get("figures", [])
+    return all(Path(file).is_file() for figure in drawn for file in figure["files"])
+
+
+def check_exact() -> dict[str, Any]:
+    """The findings of the exact claims, as JSON can hold them."""
+    found = exact.findings()
+    return {"findings": {claim: [asdict(one) for one in some] for claim, some in found.items()}}
+
+
+def _findings(value: dict[str, Any]) -> dict[str, list[Finding]]:
+    return {
+        claim: [Finding(**row | {"effect": Estimate(**row["effect"])}) for row in rows]
+        for claim, rows in value["findings"].items()
+    }
+
+
+def draw_sweep(runs: Runs, sweep: str, out: Path, options: Options) -> dict[str, Any]:
+    """Writes one sweep's figures and tables; returns what the page needs, for JSON."""
     summary = tables.summarize(runs)
     text = tables.as_text(summary)
     tables.write_table(out / "tables" / f"{sweep}_summary", summary, text)
     _write_figure3(runs, sweep, out)
-    drawn = [
-        (drawing, _saved(drawing, out, formats, f"{sweep}_"))
-        for drawing in figures.sweep_figures(runs, metrics, x)
-    ]
-    _print_sweep(runs, sweep, text)
-    return Section(sweep, runs, text, drawn, _commands(runs))
+    drawn = figures.sweep_figures(runs, options.metrics, options.x)
+    saved = [drawing.save(out / "figures", options.formats, f"{sweep}_") for drawing in drawn]
+    return {
+        "summary": text.astype(str).to_dict("list"),
+        "figures": [asdict(figure) for figure in saved],
+    }
+
+
+def _section(sweep: str, runs: Runs, made: Mapping[str, Any]) -> Section:
+    drawn = [Saved(**figure) for figure in made["figures"]]
+    return Section(
+        sweep,
+        runs,
+        pd.DataFrame(made["summary"]),
+        [(s, s.embedded) for s in drawn],
+        _commands(runs),
+    )
 
 
 def _write_figure3(runs: Runs, sweep: str, out: Path) -> None:
@@ -121,17 +196,6 @@ def _write_figure3(runs: Runs, sweep: str, out: Path) -> None:
         tables.write_table(out / "tables" / f"{sweep}_figure3", table, tables.figure3_text(table))
 
 
-def _saved(drawing: Drawing, out: Path, formats: Sequence[str], prefix: str = "") -> Path:
-    """Saves the figure and returns the file to embed in the page."""
-    wanted = dict.fromkeys([*formats, *(() if {"png", "svg"} & set(formats) else ("svg",))])
-    paths = drawing.save(out / "figures", list(wanted), prefix)
-    svg, png = paths.get("svg"), paths.get("png")
-    if svg is None or (png is not None and svg.stat().st_size > EMBEDDABLE):
-        assert png is not None
-        return png
-    return svg
-
-
 def _commands(runs: Runs) -> list[str]:
     """What was typed to make the runs of a sweep, as far as it was noted."""
     lines: list[str] = []
@@ -142,17 +206,14 @@ def _commands(runs: Runs) -> list[str]:
     return lines
 
 
-def _write_claims(claims: pd.DataFrame, out: Path) -> list[Path]:
-    return tables.write_table(out / "tables" / "claims", claims, tables.claims_text(claims))[:1]
-
-
-def _print_sweep(runs: Runs, sweep: str, text: pd.DataFrame) -> None:
-    counts = runs.runs["status"].value_counts()
-    told = ", ".join(f"{count} {status}" for status, count in counts.items())
-    print(f"{sweep}: {len(runs.runs)} runs ({told})\n")
+def _print_sweep(section: Section) -> None:
+    text, statuses = section.summary, section.runs.runs["status"]
+    told = ", ".join(f"{count} {status}" for status, count in statuses.value_counts().items())
+    print(f"{section.sweep}: {len(statuses)} runs ({told})\n")
     print(text.head(PRINTED_ROWS).to_markdown(index=False))
     if len(text) > PRINTED_ROWS:
-        print(f"... and {len(text) - PRINTED_ROWS} rows more in tables/{sweep}_summary.md")
+        more = len(text) - PRINTED_ROWS
+        print(f"... and {more} rows more in tables/{section.sweep}_summary.md")
     print()
 
 

@@ -100,6 +100,11 @@ def cross(axis: Axes, x: float, y: float, *, of_axes: bool = False) -> None:
     )
 
 
+def rate_name(rate: float) -> str:
+    """A learning rate in few digits, for ticks."""
+    return f"{rate:.2g}"
+
+
 def arms_of(runs: Runs) -> list[str]:
     """The arms in their order."""
     return list(runs.runs[ARM].unique())

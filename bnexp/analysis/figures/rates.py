@@ -60,7 +60,7 @@ def _rate_ticks(axis: Axes, rates: pd.Series) -> None:
     """A tick at each rate, if there are few."""
     values = sorted(rates.unique())
     if len(values) <= 8:
-        axis.set_xticks(values, [f"{value:g}" for value in values])
+        axis.set_xticks(values, [panels.rate_name(value) for value in values])
         axis.minorticks_off()
 
 
@@ -71,25 +71,7 @@ def _arm(axis: Axes, table: pd.DataFrame, colour: str, height: float) -> None:
     means = []
     for rate, group in measures.split(table, LR).items():
         if (group["status"] == DIVERGED).any():
-            axis.plot(
-                rate,
-                height,
-                "x",
-                color=style.DIVERGED_COLOUR,
-                markeredgewidth=1.5,
-                transform=axis.get_xaxis_transform(),
-                clip_on=False,
-            )
-            axis.plot(
-                rate,
-                height,
-                "o",
-                markerfacecolor="none",
-                color=colour,
-                markersize=9,
-                transform=axis.get_xaxis_transform(),
-                clip_on=False,
-            )
+            _cross(axis, rate, height, colour)
             means.append((rate, np.nan, np.nan))
         else:
             estimate = t_interval(group[VALIDATION])
@@ -99,7 +81,15 @@ def _arm(axis: Axes, table: pd.DataFrame, colour: str, height: float) -> None:
     axis.errorbar(rates, values, halves, color=colour, linewidth=1.5, capsize=2)
     best = measures.tuned(table)
     top = best.table[VALIDATION].mean()
-    axis.plot(best.rate, top, "o", color=colour, markerfacecolor="none", markersize=9)
+    ring = {"color": colour, "markerfacecolor": "none", "markersize": 9, "clip_on": False}
+    axis.plot(best.rate, top, "o", **ring)
+
+
+def _cross(axis: Axes, rate: float, height: float, colour: str) -> None:
+    """A red cross on a disc of the arm's colour, low in the panel."""
+    place = {"transform": axis.get_xaxis_transform(), "clip_on": False}
+    axis.plot(rate, height, "o", color=colour, alpha=0.3, markersize=9, **place)
+    axis.plot(rate, height, "x", color=style.DIVERGED_COLOUR, markeredgewidth=1.5, **place)
 
 
 def heat_maps(runs: Runs) -> Iterator[Drawing]:
@@ -170,7 +160,7 @@ def _map(
     for y, init in enumerate(rows):
         for x, rate in enumerate(rates):
             _cell(axis, x, y, means.loc[init, rate], share.loc[init, rate], count.loc[init, rate])
-    axis.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
+    axis.set_xticks(range(len(rates)), [panels.rate_name(rate) for rate in rates])
     axis.set_yticks(range(len(rows)), rows)
     axis.grid(visible=False)
     axis.tick_params(length=0)

@@ -146,7 +146,7 @@ def _unit(row: pd.Series) -> str:
     effect = row["effect"]
     if row["unit"] != LOG2 or pd.isna(effect) or abs(effect) > 60:
         return str(row["unit"])
-    return f"{LOG2} (×{plain(2**effect)})"
+    return f"{LOG2} (×{2**effect:.3g})"
 
 
 def _p(value: float) -> str:

@@ -73,6 +73,11 @@ def distinct(values: pd.Series) -> list[Any]:
     return ordered + [value for value in found if pd.isna(value)][:1]
 
 
+def swept(table: pd.DataFrame) -> list[str]:
+    """The config keys that tell conditions apart: all that vary, less those of the norm."""
+    return [key for key in varying(table) if not key.startswith("norm.")]
+
+
 def setting_texts(values: pd.Series) -> list[str]:
     """The different values of a setting as text, each once."""
     return list(dict.fromkeys(value_text(value) for value in distinct(values)))
@@ -92,7 +97,8 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
     """Mean curves of one sweep for the page; None if no run was ever evaluated.
 
     Keys: axes (what x may be), arms and diverged (label, light and dark colour), keys (settings
-PLACEHOLDER
+    that vary beside the norm, with their values), groups (index of the arm and of each key's
+    value) and the condition of each,
     selection (the values chosen at first, for each key), grids (lists of x values),
     metrics (curves by group: grids of step, epoch and seconds, n, mean, half the interval;
     `ends` of diverged runs; `early`: how many of a group ended before the first evaluation),
@@ -105,7 +111,7 @@ PLACEHOLDER
     if total > MAX_GROUPS:
         groups = groups.head(MAX_GROUPS)
         runs = _only(runs, groups)
-    keys = [key for key in varying(runs.runs) if not key.startswith("norm.")]
+    keys = swept(runs.runs)
     texts = {key: setting_texts(groups[key]) for key in keys}
     arms = list(groups[ARM].drop_duplicates())
     members = _members(groups, arms, texts)
@@ -256,12 +262,10 @@ def runs_data(found: Runs, sweeps: Sequence[Runs], start: Path) -> dict[str, Any
     table = found.runs.copy()
     for runs in sweeps:
         table.loc[runs.runs.index, ARM] = runs.runs[ARM]
-    keys = {key: 0 for runs in sweeps for key in varying(runs.runs) if key[:5] != "norm."}
+    keys = dict.fromkeys(key for runs in sweeps for key in swept(runs.runs))
     columns = [_text("run", [Path(run).name for run in table.index])]
-    columns += [_text("sweep", table[SWEEP])]
-    columns += [{**_text("status", table["status"]), "kind": CHOICE}]
-    columns[-1]["choices"] = [*STATUSES, UNFINISHED]
-    columns += [_text("arm", table[ARM])] + [_setting(table, key) for key in keys]
+    columns += [_text("sweep", _column(table, SWEEP)), _choice("status", _column(table, "status"))]
+    columns += [_text("arm", _column(table, ARM))] + [_setting(table, key) for key in keys]
     columns += [_number(table, *result) for result in RESULTS]
     columns += [_text("error", [error_text(error) for error in _column(table, "error")])]
     rows = zip(*(column.pop("values") for column in columns), strict=True)
@@ -275,6 +279,10 @@ def _column(table: pd.DataFrame, name: str) -> pd.Series:
 
 def _text(title: str, values: Iterable[Any]) -> dict[str, Any]:
     return {"title": title, "kind": TEXT, "values": list(values)}
+
+
+def _choice(title: str, values: Iterable[Any]) -> dict[str, Any]:
+    return {**_text(title, values), "kind": CHOICE, "choices": [*STATUSES, UNFINISHED]}
 
 
 def _number(table: pd.DataFrame, name: str, title: str, decimals: int) -> dict[str, Any]:

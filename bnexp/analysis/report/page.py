@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bnexp.analysis import style
-from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.report import content, data
@@ -25,6 +24,18 @@ STYLES = ("vendor/uPlot.min.css", "vendor/tabulator_simple.min.css", "page.css")
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 MAX_SUMMARY_ROWS = 200
 TEXT_COLUMNS = (CONDITION, ARM, "ended")
+
+
+class Captioned(Protocol):
+    """What is said of a picture: a `Drawing`, or a saved one."""
+
+    @property
+    def title(self) -> str:
+        """A few words."""
+
+    @property
+    def caption(self) -> str:
+        """What is drawn."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Section:
     sweep: str
     runs: Runs
     summary: pd.DataFrame
-    figures: Sequence[tuple[Drawing, Path]]
+    figures: Sequence[tuple[Captioned, Path]]
     commands: Sequence[str]
 
 
@@ -51,7 +62,7 @@ def write_report(
     found: Runs,
     sections: Sequence[Section],
     claims: pd.DataFrame,
-    overview: Sequence[tuple[Drawing, Path]],
+    overview: Sequence[tuple[Captioned, Path]],
     command: str,
 ) -> Path:
     """Writes `index.html` into the folder `out` and returns its path.
@@ -150,7 +161,7 @@ def _colours(arms: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {arm: (colour, data.on_dark(colour)) for arm, colour in style.colours(arms).items()}
 
 
-def _figure(drawing: Drawing, path: Path) -> dict[str, str]:
+def _figure(drawing: Captioned, path: Path) -> dict[str, str]:
     """A figure with its picture as a data URI.
 
     Raises:

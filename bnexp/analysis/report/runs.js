@@ -1,7 +1,7 @@
 "use strict";
 // The table of all runs, to sort, filter, keep and print.
 
-const MAX_PRINTED = 300;
+const MAX_PRINTED = 100;
 
 function startRuns(box) {
   const data = readJson("runs-data");
@@ -16,7 +16,9 @@ function startRuns(box) {
     maxHeight: "38rem",
     placeholder: "No run matches.",
   });
-  const tell = (rows) => { count.textContent = `${rows} of ${data.rows.length} runs`; };
+  const tell = (rows) => {
+    count.textContent = `${rows.toLocaleString("en")} of ${data.rows.length.toLocaleString("en")} runs`;
+  };
   tell(data.rows.length);
   table.on("dataFiltered", (_, rows) => tell(rows.length));
   save.onclick = () => table.download("csv", "runs.csv");
@@ -35,9 +37,10 @@ function column({ title, kind, decimals, choices }, index) {
     sorterParams: { alignEmptyValues: "bottom" },
     hozAlign: numeric ? "right" : "left",
     headerHozAlign: "left",
-    minWidth: numeric ? 84 : 96,
-    maxInitialWidth: 360,
-    headerFilter: (cell, rendered, success) => filterBox(title, numeric, choices, success),
+    headerWordWrap: true,
+    ...(numeric ? { width: 112 } : { minWidth: 96, maxInitialWidth: 360 }),
+    headerFilterPlaceholder: numeric ? "≥, or < 0.9" : "contains",
+    headerFilter: (cell, rendered, success) => filterBox(title, choices, success),
     headerFilterFunc: numeric ? numberMatches : kind === "choice" ? "=" : "like",
     headerFilterLiveFilter: false,
   };
@@ -53,15 +56,14 @@ function cellText(value, decimals) {
   return typeof decimals === "number" ? value.toFixed(decimals) : String(value);
 }
 
-function filterBox(title, numeric, choices, success) {
+function filterBox(title, choices, success) {
   const label = { "aria-label": `Filter by ${title}` };
   if (choices) {
     const options = ["", ...choices].map((value) => make("option", { value, textContent: value || "any" }));
     return make("select", { ...label, onchange: (event) => success(event.target.value) }, ...options);
   }
-  const placeholder = numeric ? "≥, or < 0.9" : "contains";
   const pass = (event) => success(event.target.value);
-  return make("input", { type: "search", placeholder, ...label, oninput: pass });
+  return make("input", { type: "search", ...label, oninput: pass });
 }
 
 /** Whether a number fits "0.9" (at least), ">0.9", "<= 3" or "= 1"; half a term fits all. */
@@ -79,11 +81,13 @@ function numberMatches(term, value) {
 /** A plain table of the runs shown, since the interactive one holds only those in view. */
 function printRuns(box, { columns }, table) {
   box.querySelector(".printed")?.remove();
-  const rows = table.getData("active");
-  const cells = (row) => columns.map(({ decimals }, i) => make("td", {}, cellText(row[i], decimals)));
-  const body = rows.slice(0, MAX_PRINTED).map((row) => make("tr", {}, ...cells(row)));
-  const head = columns.map(({ title }) => make("th", { scope: "col" }, title));
-  const caption = `${body.length} of ${rows.length} runs`;
-  box.append(make("table", { className: "printed" }, make("caption", {}, caption),
+  const shown = table.getData("active");
+  const rows = shown.slice(0, MAX_PRINTED);
+  const filled = [...columns.keys()].filter((i) => rows.some((row) => cellText(row[i]) !== ""));
+  const cells = (row) => filled.map((i) => make("td", {}, cellText(row[i], columns[i].decimals)));
+  const head = filled.map((i) => make("th", { scope: "col" }, columns[i].title));
+  const body = rows.map((row) => make("tr", {}, ...cells(row)));
+  box.append(make("table", { className: "printed" },
+    make("caption", {}, `${rows.length} of ${shown.length} runs`),
     make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body)));
 }
