@@ -1,11 +1,15 @@
 """Starts TensorFlow: how many threads, deterministic kernels, and a clean terminal."""
 
+import functools
 import os
+import platform
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 # What TensorFlow tells on every start on a machine without a GPU. Errors and anything else
 # still reach the terminal.
@@ -77,3 +81,27 @@ def _without_noise() -> Iterator[None]:
                 if not _NOISE.search(line):
                     sys.stderr.buffer.write(line)
             sys.stderr.flush()
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """What this process computes on, for result.json; call it after `start`."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = map(tf.config.experimental.get_device_details, gpus)
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "gpu": [detail.get("device_name", "unknown") for detail in details],
+    }
+
+
+def _cpu_name() -> str:
+    """The model as Linux tells it; elsewhere, or where it does not, the architecture."""
+    try:
+        told = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        told = None
+    return told[1] if told else platform.processor() or platform.machine()

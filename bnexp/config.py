@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,16 @@ def _number(key: str, value: float, minimum: float, *, strict: bool = False) -> 
 def _count(key: str, value: int | None, minimum: int = 1) -> None:
     if value is not None:
         _check(key, value, value >= minimum, f"a whole number of at least {minimum}")
+
+
+def _package(setting: str, module: str, *, extra: str) -> None:
+    """A setting that needs an optional package is refused before anything is started."""
+    try:
+        found = find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is there its parent
+        found = False
+    if not found:
+        raise ConfigError(f"{setting} needs a package: pip install -e '.[{extra}]'")
 
 
 @dataclass
@@ -179,6 +190,7 @@ class Trainer:
     precision: str = "float32"
     threads: int | None = None
     save_model: bool = False
+    tensorboard: bool = False
     checkpoint_every: int | None = None
     checkpoint_seconds: float | None = 30.0
 
@@ -190,6 +202,8 @@ class Trainer:
             _count(f"trainer.{key}", getattr(self, key))
         if self.checkpoint_seconds is not None:
             _number("trainer.checkpoint_seconds", self.checkpoint_seconds, 0)
+        if self.tensorboard:
+            _package("trainer.tensorboard=true", "tensorboard.summary", extra="tensorboard")
 
 
 @dataclass
@@ -224,7 +238,8 @@ class Config:
 
 # What says where and how to run, not what: left out of a run's scientific config.
 IMMATERIAL = {"name", "output_dir", "rerun", "dry_run", "fail_fast"} | {
-    f"trainer.{key}" for key in ("threads", "save_model", "checkpoint_every", "checkpoint_seconds")
+    f"trainer.{key}"
+    for key in ("threads", "save_model", "tensorboard", "checkpoint_every", "checkpoint_seconds")
 }
 
 

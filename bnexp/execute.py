@@ -3,6 +3,7 @@
 import signal
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ BUSY = "busy"
 
 
 def execute(
-    config: Config, threads: int | None = None, *, terminal: bool = False
+    config: Config,
+    threads: int | None = None,
+    *,
+    terminal: bool = False,
+    begin: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Runs what `config` says, unless it is done, and returns the content of result.json.
 
@@ -31,6 +36,7 @@ def execute(
         config: the run.
         threads: CPU threads unless `trainer.threads` is set; None: all cores.
         terminal: show lines and progress on stdout.
+        begin: called once it is sure that there is something to carry out.
 
     Raises:
         ConfigError: settings or data that cannot be used, or a folder that cannot be written.
@@ -38,7 +44,7 @@ def execute(
     """
     started = time.perf_counter()
     folder = runs.run_folder(config)
-    done = None if config.rerun else result_if_done(folder)
+    done = result_if_done(config)
     if done is not None:
         return done
     if config.data.kind in LOCAL:
@@ -48,8 +54,12 @@ def execute(
     runs.make_folder(folder)
     try:
         with FileLock(folder / ".lock", timeout=0), listening(signal.SIGINT, signal.SIGTERM):
-            done = None if config.rerun else result_if_done(folder)
-            return done or _execute(config, folder, threads, started, terminal)
+            done = result_if_done(config)
+            if done is not None:
+                return done
+            if begin:
+                begin()
+            return _execute(config, folder, threads, started, terminal)
     except Timeout:
         return {"status": BUSY}
 
@@ -68,10 +78,12 @@ def check_data(config: Config) -> None:
         )
 
 
-def result_if_done(folder: Path) -> dict[str, Any] | None:
+def result_if_done(config: Config) -> dict[str, Any] | None:
     """The result of a run that need not be run again; None also if it is damaged."""
+    if config.rerun:
+        return None
     try:
-        return runs.ended_result(folder)
+        return runs.ended_result(runs.run_folder(config))
     except runs.RunError:
         return None
 
@@ -93,6 +105,7 @@ def _execute(
         "total_seconds": time.perf_counter() - started,
         "threads": threads,
         **runs.provenance(),
+        "machine": backend.machine(),
     }
     runs.write_result(folder, result)
     if result["status"] != runs.FAILED:

@@ -3,6 +3,7 @@
 import os
 import signal
 import warnings
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -10,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bnexp import interrupt
+from bnexp import commands, interrupt
 from bnexp.command_line import bad_input, one_line_errors
 from bnexp.config import Config, ConfigError, build, register_schema
 from bnexp.execute import BUSY, execute
@@ -50,7 +51,8 @@ def task(composed: DictConfig) -> float:
 
 
 def _run(config: Config, *, terminal: bool) -> float:
-    result = execute(config, terminal=terminal)
+    record = partial(commands.record, config.sweep_dir) if terminal else None
+    result = execute(config, terminal=terminal, begin=record)
     if result["status"] == BUSY:
         raise RunError(f"{run_folder(config)}: another process has this run in hand")
     if result["status"] == FAILED:

@@ -43,6 +43,7 @@ RESULT_FIELDS = (
     "git_commit",
     "threads",
 )
+LATER_FIELDS = ("machine",)  # written, but not required: older results lack them
 CHECKPOINT = "checkpoint"  # folder within a run's folder, while it is unfinished
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
 STATUSES = (FINISHED, DIVERGED, FAILED)
@@ -120,7 +121,7 @@ def write_history(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:
     """result.json, the last file of a run; numbers that are not finite become null."""
-    full = {field: _finite(result.get(field)) for field in RESULT_FIELDS}
+    full = {field: _finite(result.get(field)) for field in (*RESULT_FIELDS, *LATER_FIELDS)}
     write_atomically(folder / "result.json", json.dumps(full, indent=2, allow_nan=False) + "\n")
 
 

@@ -16,6 +16,7 @@ from bnexp import checkpoint, runs
 from bnexp.checkpoint import Progress
 from bnexp.config import Config, Trainer
 from bnexp.data import Dataset, load
+from bnexp.events import EventFile, Events
 from bnexp.interrupt import Interrupted
 from bnexp.normalization import set_population_statistics
 from bnexp.program import BatchOrder, Metrics, Program, on_device, program_for, scaled
@@ -83,7 +84,7 @@ def train_and_evaluate(config: Config, folder: Path, report: Reporter) -> Outcom
         if config.norm.kind == "batch" and config.norm.population == "exact":
             _use_exact_statistics(config, dataset, run.program)
         outcome.test = run.program.evaluate(*on_device(dataset.test))
-        report.line(outcome.test.test_line())
+        run.record_test(outcome.test)
         if not np.isfinite(outcome.test.loss):
             outcome.status = runs.DIVERGED
         if config.trainer.save_model:
@@ -103,6 +104,8 @@ class _Run:
         self.program = program_for(config, dataset)
         self._progress = self._restored() or Progress()
         self._saved_at = (time.monotonic(), self._progress.steps)
+        history = self._progress.history
+        self._events = EventFile(folder, history) if self._trainer.tensorboard else Events()
 
     def _restored(self) -> Progress | None:
         """The checkpoint, in force; None: start from the beginning."""
@@ -187,7 +190,14 @@ class _Run:
         )
         progress.loss_sum, progress.loss_steps = np.float32(0), 0
         runs.write_history(self._folder, progress.history)
+        self._events.row(progress.history[-1])
         self._report.line(validated.validation_line(progress.steps))
+
+    def record_test(self, tested: Metrics) -> None:
+        """Tells of the test after the last step."""
+        progress = self._progress
+        self._events.test(progress.steps, progress.train_seconds, tested.loss, tested.accuracy)
+        self._report.line(tested.test_line())
 
     def _is_checkpoint_due(self) -> bool:
         seconds, steps = self._trainer.checkpoint_seconds, self._trainer.checkpoint_every

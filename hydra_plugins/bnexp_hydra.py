@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from bnexp import interrupt, runs
+from bnexp import commands, interrupt, runs
 from bnexp.config import Config, ConfigError, build, set_value
 
 
@@ -105,6 +105,8 @@ class GridSweeper(BasicSweeper):
         todo = plan.todo
         if not todo:
             return None
+        for folder in {job.config.sweep_dir for job in todo}:
+            commands.record(folder)
         assert self.launcher is not None
         errors: dict[tuple[str, ...], str] = {}
         try:
@@ -165,9 +167,12 @@ class PoolLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         from bnexp.console import SweepView
+        from bnexp.execute import result_if_done
         from bnexp.pool import run_in_pool
 
         configs = [self.compose(overrides) for overrides in job_overrides]
+        if not all(map(result_if_done, configs)):  # also of a search, which has no plan
+            commands.record(configs[0].sweep_dir)
         overrides = dict(zip(map(runs.run_id, configs), job_overrides, strict=True))
         returns = []
         with SweepView(configs) as view:

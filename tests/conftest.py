@@ -1,13 +1,15 @@
 """Shared by all tests: tiny data, typed configs composed from conf/, one TensorFlow start."""
 
 import os
+import signal
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bnexp import run
+from bnexp import interrupt, run
 from bnexp.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +82,29 @@ class Lines:
 
     def step(self, steps: int) -> None:
         self.steps.append(steps)
+
+
+class StopAt(Lines):
+    """Interrupts a run after so many calls of the training program."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self._left = calls
+
+    def step(self, steps: int) -> None:
+        super().step(steps)
+        self._left -= 1
+        if self._left == 0:
+            raise interrupt.Interrupted(signal.SIGTERM)
+
+
+def installed(module: str, extra: str) -> pytest.MarkDecorator:
+    """Skips unless the module, with all of its parents, can be found."""
+    try:
+        found = find_spec(module) is not None
+    except ModuleNotFoundError:
+        found = False
+    return pytest.mark.skipif(not found, reason=f"the extra '{extra}' is not installed")
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -6,23 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL, environment, write_npz
+from conftest import ROOT, SMALL, environment, installed, write_npz
 
 FOUR_RUNS = (*SMALL, "norm=none,batch", "seed=0,1")
 DATA = ("data=npz", "data.path=tiny.npz", "data.val_size=64")
-
-
-def installed(module: str, extra: str) -> pytest.MarkDecorator:
-    """Skips unless the module, with all of its parents, can be found."""
-    try:
-        found = find_spec(module) is not None
-    except ModuleNotFoundError:
-        found = False
-    return pytest.mark.skipif(not found, reason=f"the extra '{extra}' is not installed")
 
 
 def slurm_answers() -> bool:
@@ -58,6 +48,10 @@ def results(work: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in work.glob("outputs/sweep/*/result.json")]
 
 
+def commands_recorded(work: Path) -> int:
+    return len((work / "outputs/sweep/commands.log").read_text().splitlines())
+
+
 def assert_four_runs_on_one_thread_and_none_twice(work: Path, *launcher: str, **extra: str):
     first = multirun(*launcher, *FOUR_RUNS, cwd=work, **extra)
     assert first.returncode == 0, first.stderr
@@ -67,6 +61,7 @@ def assert_four_runs_on_one_thread_and_none_twice(work: Path, *launcher: str, **
     again = multirun(*launcher, *FOUR_RUNS, cwd=work, **extra)
     assert again.returncode == 0, again.stderr
     assert before == {path: path.stat().st_mtime_ns for path in work.glob("outputs/sweep/*/*.*")}
+    assert commands_recorded(work) == 1
     assert {path.name for path in work.iterdir()} == {"tiny.npz", "outputs"}
 
 
@@ -179,6 +174,7 @@ def test_a_search_tells_its_best_and_repeats_itself_without_training(work):
     again = multirun(*SEARCH, cwd=work)
     assert again.returncode == 0, again.stderr
     assert before == {path: path.stat().st_mtime_ns for path in work.glob("outputs/sweep/*/*.*")}
+    assert commands_recorded(work) == 1
 
 
 @needs_optuna

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -12,7 +14,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, environment, write_npz
 
-from bnexp.runs import HISTORY_COLUMNS, RESULT_FIELDS
+from bnexp import commands, runs
+from bnexp.runs import HISTORY_COLUMNS, LATER_FIELDS, RESULT_FIELDS
 
 SWEEP = (*SMALL, "norm=none,batch", "optimizer.lr=0.1,1", "seed=0,1")
 
@@ -55,12 +58,23 @@ def sweep(work: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def kept(work: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
     done = run(*DATA, *SMALL, "trainer.save_model=true", "name=kept", cwd=work)
-    [folder] = (work / "outputs" / "kept").iterdir()
+    [folder] = folders_of(work, "kept")
     return folder, done
 
 
+def folders_of(work: Path, name: str) -> list[Path]:
+    return sorted(path.parent for path in (work / "outputs" / name).glob("*/result.json"))
+
+
 def run_folders(work: Path) -> list[Path]:
-    return sorted(path.parent for path in (work / "outputs/sweep").glob("*/result.json"))
+    return folders_of(work, "sweep")
+
+
+def recorded(work: Path, name: str) -> list[list[str]]:
+    """The commands in commands.log, as a shell would split them, less their times."""
+    lines = (work / "outputs" / name / commands.FILE).read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 ", line) for line in lines)
+    return [shlex.split(line)[1:] for line in lines]
 
 
 def test_a_sweep_ends_with_a_folder_for_every_combination(work, sweep):
@@ -80,11 +94,13 @@ def test_a_sweep_ends_with_a_folder_for_every_combination(work, sweep):
             "run.log",
         }
         result = json.loads((folder / "result.json").read_text())
-        assert tuple(result) == RESULT_FIELDS
+        assert tuple(result) == (*RESULT_FIELDS, *LATER_FIELDS)
         assert result["run_id"] == folder.name
         assert result["status"] == "finished"
         assert result["threads"] == 1
         assert result["steps"] == 40
+        assert result["machine"]["cpu"]
+        assert result["machine"]["cores"] == os.cpu_count()
         table = pd.read_csv(folder / "history.csv")
         assert tuple(table.columns) == HISTORY_COLUMNS
         assert list(table["step"]) == [20, 40]
@@ -103,7 +119,7 @@ def test_the_same_sweep_again_is_done_at_once(work, sweep):
 def test_a_single_run_gives_the_sweeps_numbers_on_the_sweeps_threads(work, sweep):
     single = run(*DATA, *SMALL, "trainer.threads=1", "optimizer.lr=1", "name=alone", cwd=work)
     assert single.returncode == 0, single.stderr
-    [folder] = (work / "outputs/alone").iterdir()
+    [folder] = folders_of(work, "alone")
     same = work / "outputs/sweep" / folder.name
     for one, other in zip(
         (folder / "history.csv").read_text().splitlines(),
@@ -165,6 +181,32 @@ def test_evaluate_of_a_run_without_a_kept_model(work, sweep):
     refused = command("-m", "bnexp.evaluate", str(run_folders(work)[0]), cwd=work)
     assert refused.returncode == 2
     assert "trainer.save_model=true" in refused.stderr
+
+
+def test_commands_that_started_runs_are_recorded_as_typed(work, sweep, kept):
+    run("--multirun", *DATA, *SWEEP, "name=sweep", cwd=work)  # nothing to do
+    run("--multirun", *DATA, *SWEEP, "name=sweep", "seed=7", "dry_run=true", cwd=work)
+    typed = ["python", "-m", "bnexp.run"]
+    assert recorded(work, "sweep") == [[*typed, "--multirun", *DATA, *SWEEP, "name=sweep"]]
+    single = ("trainer.save_model=true", "name=kept")
+    assert recorded(work, "kept") == [[*typed, *DATA, *SMALL, *single]]
+    run(*DATA, *SMALL, *single, cwd=work)  # is finished
+    run(*DATA, *SMALL, *single, "rerun=true", cwd=work)
+    assert len(recorded(work, "kept")) == 2
+
+
+def test_a_record_that_cannot_be_written_stops_no_run(work):
+    (work / "outputs/odd" / commands.FILE).mkdir(parents=True)
+    done = run(*DATA, *SMALL, "name=odd", cwd=work)
+    assert done.returncode == 0
+    assert done.stderr == f"bnexp: outputs/odd/{commands.FILE}: not written (Is a directory)\n"
+    assert len(folders_of(work, "odd")) == 1
+
+
+def test_a_result_from_before_the_machine_was_told_is_read():
+    [path, *_] = (ROOT / "outputs/reference/quickstart").glob("*/result.json")
+    assert "machine" not in json.loads(path.read_text())
+    assert runs.ended_result(path.parent) is not None
 
 
 def test_divergence_is_a_result_and_no_failure(work):
@@ -233,7 +275,7 @@ def test_a_failed_run_is_recorded_with_its_traceback(work):
     assert single.returncode == 1
     assert single.stderr.splitlines()[-1].startswith("bnexp: failed: ResourceExhaustedError")
     assert "Traceback" not in single.stderr
-    [folder] = (work / "outputs/failing").iterdir()
+    [folder] = folders_of(work, "failing")
     result = json.loads((folder / "result.json").read_text())
     assert result["status"] == "failed"
     assert set(result["error"]) == {"type", "message"}

@@ -7,7 +7,7 @@ from scipy import stats
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import CONFIDENCE
-from bnexp.runs import FAILED
+from bnexp.runs import DIVERGED, FAILED
 
 X_AXES = ("step", "epoch", "seconds")
 
@@ -33,7 +33,8 @@ def mean_curves(runs: Runs, metric: str) -> pd.DataFrame:
         mean=(metric, "mean"),
         sd=(metric, "std"),
     ).reset_index()
-    counted = runs.runs[runs.runs["status"] != FAILED]
+    begun = runs.runs.index.isin(runs.history["run"]) | (runs.runs["status"] == DIVERGED)
+    counted = runs.runs[begun & (runs.runs["status"] != FAILED)]
     members = counted.groupby(keys, sort=False, observed=True).size().rename("members")
     curves = curves.join(members, on=keys)
     curves = curves[curves["n"] == curves["members"]]

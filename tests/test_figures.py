@@ -1,0 +1,283 @@
+"""Figures: what is drawn, when nothing is, what captions say; no text is cut or overlaps."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from synthetic import NOISE, rising, run, runs
+from test_claims import SCENARIOS, activations
+
+from bnexp.analysis import figures, style
+from bnexp.analysis.claims.judge import judge
+from bnexp.analysis.claims.table import claims_table
+from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import panels
+from bnexp.analysis.loading import Runs
+from bnexp.runs import DIVERGED, FAILED
+
+ARMS = ("none", "batch")
+
+
+def drawn(made: Runs, **options) -> dict[str, Drawing]:
+    return {drawing.name: drawing for drawing in figures.sweep_figures(made, **options)}
+
+
+def grid(rates=(0.1, 1.0), stddevs=(0.05,), hidden=("100-100",), seeds=3, diverging=()) -> Runs:
+    """Both arms over a grid; the arm without BN diverges at `diverging` rates."""
+    cells = itertools.product(ARMS, rates, stddevs, hidden, range(seeds))
+    made = []
+    for arm, rate, stddev, layers, seed in cells:
+        config = {"norm.kind": arm, "optimizer.lr": rate}
+        config |= {"init.stddev": stddev, "model.hidden": layers}
+        if arm == "none" and rate in diverging:
+            made.append(run(config, [0.2, 0.3][:seed], seed=seed, status=DIVERGED))
+        else:
+            final = 0.9 + 0.05 * (arm == "batch") + 0.01 * NOISE[arm][seed]
+            made.append(run(config, rising(final, 6), seed=seed))
+    return runs(made)
+
+
+def probed(*probes: str) -> Runs:
+    """Both arms with the rows of the named probes."""
+    made = []
+    for arm, seed in itertools.product(ARMS, range(3)):
+        rows = []
+        if "activations" in probes:
+            rows += activations(arm, 1, seed)
+            for step, layer in itertools.product(range(0, 3001, 500), "123"):
+                for statistic, value in (("unit_p15", -1), ("unit_p50", 0), ("unit_p85", 1)):
+                    wander = value + (arm == "none") * step / 1000
+                    rows.append((step, "activations", layer, statistic, wander))
+                rows.append((step, "activations", layer, "saturation", 0.1 + 0.01 * seed))
+        if "gradients" in probes:
+            for step, layer in itertools.product(range(0, 3001, 500), "123"):
+                rows.append((step, "gradients", layer, "gradient_norm", 0.1 * (1 + seed)))
+        made.append(run({"norm.kind": arm}, rising(0.95), seed=seed, probes=rows))
+    return runs(made)
+
+
+def titles(drawing: Drawing) -> list[str]:
+    return [axis.get_title() for axis in drawing.figure.axes if axis.get_visible()]
+
+
+def crosses(figure: Figure) -> int:
+    lines = [line for axis in figure.axes for line in axis.lines]
+    red = [line for line in lines if line.get_color() == style.DIVERGED_COLOUR]
+    return len([line for line in red if line.get_marker() == "x"])
+
+
+def test_curves_have_a_panel_per_condition_and_a_line_per_seed_and_mean():
+    drawing = drawn(grid())["val_accuracy"]
+    assert titles(drawing) == ["lr=0.1", "lr=1"]
+    for axis in drawing.figure.axes:
+        assert len(axis.lines) == 2 * (3 + 1)
+        assert len(axis.collections) == 2  # the intervals
+        assert axis.get_xlabel() == "training step"
+    assert drawing.figure.get_supylabel() == "validation accuracy"
+    assert drawing.caption == (
+        "Mean of 3 seeds (thick), 95% Student-t interval (band) and the seeds (thin); learning "
+        "rates as titled."
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "label", "last"),
+    [
+        ("step", "training step", 600),
+        ("epoch", "epoch", 600 / 900),
+        ("seconds", "training time (s)", 0.6),
+    ],
+)
+def test_curves_against_steps_epochs_or_seconds(x: str, label: str, last: float):
+    axis = drawn(grid(), x=x, metrics=["train_loss"])["train_loss"].figure.axes[0]
+    assert axis.get_xlabel() == label
+    assert all(line.get_xdata()[-1] == pytest.approx(last) for line in axis.lines)
+
+
+def test_diverged_runs_are_red_crosses_also_before_the_first_evaluation():
+    drawing = drawn(grid(diverging=(1.0,)))["val_accuracy"]
+    assert crosses(drawing.figure) == 3
+    assert "A red cross: the run diverged there" in drawing.caption
+    [legend] = drawing.figure.legends
+    assert "diverged" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_an_arm_has_its_colour_in_every_figure():
+    for drawing in drawn(grid(stddevs=(0.05, 5.0), hidden=("100", "100-100"))).values():
+        if drawing.name == "init_heatmap":
+            continue
+        handles = drawing.figure.legends[0].legend_handles
+        colours = [handle.get_color() for handle in handles[:2]]
+        assert colours == [style.ARM_COLOURS[arm] for arm in ARMS]
+
+
+def test_with_too_many_conditions_each_arm_is_drawn_at_its_best_rate():
+    made = grid(rates=tuple(2.0**k for k in range(-6, 4)), stddevs=(0.01, 0.05, 0.5, 5.0), seeds=3)
+    drawing = drawn(made)["val_accuracy"]
+    assert titles(drawing) == [f"stddev={s:g}" for s in (0.01, 0.05, 0.5, 5.0)]
+    assert "each arm at its own best learning rate" in drawing.caption
+
+
+def test_with_still_too_many_the_caption_says_how_many():
+    made = grid(stddevs=tuple(0.01 * (i + 1) for i in range(40)), seeds=1)
+    drawing = drawn(made)["val_loss"]
+    assert len(titles(drawing)) == panels.MAX_PANELS
+    assert "The first 36 of 40 conditions." in drawing.caption
+
+
+def test_sensitivity_rings_the_best_rate_and_crosses_out_what_diverged():
+    drawing = drawn(grid(rates=(0.1, 1.0, 10.0), diverging=(10.0,)))["sensitivity"]
+    [axis] = drawing.figure.axes
+    assert axis.get_xscale() == "log"
+    assert crosses(drawing.figure) == 1
+    rings = [line for line in axis.lines if line.get_markerfacecolor() == "none"]
+    assert [ring.get_xdata()[0] for ring in rings] == [0.1, 0.1]
+    assert "At the edge of the rates tried: none: the lowest" in drawing.caption
+    assert drawing.caption.startswith("Final validation accuracy at each learning rate: 3 seeds")
+
+
+def test_heat_maps_show_both_arms_side_by_side():
+    made = grid(rates=(0.1, 1.0, 10.0), stddevs=(0.05, 5.0), diverging=(10.0,))
+    drawing = drawn(made)["init_heatmap"]
+    without, with_bn = drawing.figure.axes[:2]
+    assert [axis.get_title() for axis in (without, with_bn)] == [
+        "no normalization",
+        "Batch Normalization",
+    ]
+    cells = [text.get_text() for text in without.texts]
+    assert cells.count("×") == 2
+    assert [label.get_text() for label in without.get_yticklabels()] == [
+        "stddev=0.05",
+        "stddev=5",
+    ]
+    shown = 100 * (0.9 + 0.01 * np.mean(NOISE["none"][:3]))
+    assert cells[0] == f"{shown:.1f}"
+
+
+def test_steps_to_target_mark_what_never_got_there():
+    drawing = drawn(grid())["steps_to_target"]
+    assert titles(drawing) == [f"{target}% validation accuracy" for target in (90, 95, 97)]
+    never = drawing.figure.axes[2]
+    assert {line.get_marker() for line in never.lines} == {">"}
+    assert all(line.get_xdata()[0] == 3000 for line in never.lines)
+
+
+def test_depth_is_drawn_where_it_varies():
+    drawing = drawn(grid(hidden=("100", "100-100-100")))["depth"]
+    [axis] = drawing.figure.axes
+    assert list(axis.get_xticks()) == [1, 3]
+    assert "each arm at its own best learning rate" in drawing.caption
+
+
+def test_figure_1_of_the_paper():
+    drawing = drawn(probed("activations"))["figure_1"]
+    assert titles(drawing) == ["(a)", "(b) without BN", "(c) with BN"]
+    accuracy, without, with_bn = drawing.figure.axes
+    assert accuracy.get_ylim() == (0.7, 1)
+    ends = {line.get_label(): line.get_ydata()[-1] for line in without.lines}
+    assert ends == {"15th": 2, "50th": 3, "85th": 4}
+    assert {line.get_ydata()[-1] for line in with_bn.lines} == {-1, 0, 1}
+
+
+def test_gradients_and_saturation_have_a_panel_per_layer():
+    made = drawn(probed("activations", "gradients"))
+    for name, label in (("gradient_norm", "‖∂L/∂W‖"), ("saturation", "share of inputs beyond ±4")):
+        assert titles(made[name]) == ["layer 1", "layer 2", "layer 3"]
+        assert made[name].figure.get_supylabel() == label
+
+
+@pytest.mark.parametrize(
+    ("made", "names"),
+    [
+        (runs([run({}, [0.5, 0.6])]), ["val_accuracy", "val_loss"]),
+        (runs([run({}, [0.5, 0.95])]), ["val_accuracy", "val_loss", "steps_to_target"]),
+        (runs([run({}, [], status=DIVERGED)]), []),
+        (runs([run({}, [], status=FAILED)]), []),
+        (runs([run({}, [0.5], status="unfinished")]), ["val_accuracy", "val_loss"]),
+    ],
+)
+def test_only_what_the_runs_allow_is_drawn(made: Runs, names: list[str]):
+    assert list(drawn(made)) == names
+
+
+def all_claims() -> list[Drawing]:
+    made = [one for i, claim in enumerate(SCENARIOS) for one in SCENARIOS[claim](i % 3 - 1, 5)]
+    merged = runs([{**one, "row": {**one["row"]}} for one in made])
+    return figures.claims_figures(claims_table(judge(merged)))
+
+
+def test_the_forest_has_a_row_per_judged_part_and_a_panel_per_unit():
+    [drawing] = all_claims()
+    table = claims_table(judge(runs(list(SCENARIOS["higher-accuracy"](1, 5)))))
+    assert len(figures.claims_figures(table)) == 1
+    rows = [label.get_text() for axis in drawing.figure.axes for label in axis.get_yticklabels()]
+    assert "small-batches" in rows
+    assert len(rows) == len(set(rows)) > 20
+    assert [axis.get_xlabel() for axis in drawing.figure.axes][:2] == [
+        "percentage points",
+        "log2 of a ratio (1: twofold)",
+    ]
+
+
+def test_without_intervals_there_is_no_forest():
+    assert not figures.claims_figures(claims_table(judge(runs([run({}, [0.5])]))))
+
+
+def drawn_ticks(axis: Axes, which: str) -> list[Text]:
+    """Labels of ticks within the limits: those that are drawn."""
+    low, high = sorted(getattr(axis, f"get_{which}lim")())
+    part = getattr(axis, f"{which}axis")
+    shown = [tick.label1 for tick in part.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [label for label in shown if label.get_visible() and label.get_text()]
+
+
+def other_texts(figure: Figure) -> list[Text]:
+    """Titles, labels of axes and legends."""
+    found = [text for legend in figure.legends for text in legend.get_texts()]
+    for axis in figure.axes:
+        found += [axis.title, axis.xaxis.label, axis.yaxis.label, *axis.texts]
+    found += [getattr(figure, name) for name in ("_supxlabel", "_supylabel")]
+    return [text for text in found if text is not None and text.get_text() and text.get_visible()]
+
+
+LARGE = {
+    "grid": grid(rates=tuple(2.0**k for k in range(-6, 4)), stddevs=(0.005, 5.0), diverging=(8.0,)),
+    "depth": grid(hidden=("100", "100-100-100", "100-100-100-100-100-100-100-100")),
+    "probed": probed("activations", "gradients"),
+}
+
+
+@pytest.mark.parametrize("name", [*LARGE, "claims"])
+def test_nothing_is_cut_and_no_labels_overlap(name: str):
+    for drawing in all_claims() if name == "claims" else drawn(LARGE[name]).values():
+        figure = drawing.figure
+        figure.draw_without_rendering()
+        ticks = {
+            (axis, which): [label.get_window_extent() for label in drawn_ticks(axis, which)]
+            for axis in figure.axes
+            if axis.get_visible()
+            for which in "xy"
+        }
+        boxes = [text.get_window_extent() for text in other_texts(figure)]
+        frame = figure.bbox.padded(1)
+        for box in itertools.chain(boxes, *ticks.values()):
+            assert frame.containsx(box.x0) and frame.containsx(box.x1), (drawing.name, box)
+            assert frame.containsy(box.y0) and frame.containsy(box.y1), (drawing.name, box)
+        for (_, which), row in ticks.items():
+            assert not any(a.overlaps(b) for a, b in itertools.pairwise(row)), (drawing.name, which)
+        heads = [axis.title.get_window_extent() for axis in figure.axes if axis.get_title()]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(heads, 2)), drawing.name
+
+
+def test_the_same_figure_gives_the_same_files(tmp_path: Path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        drawn(grid())["val_loss"].save(tmp_path / folder, ["png", "svg", "pdf"], "s_")
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert files == ["s_val_loss.pdf", "s_val_loss.png", "s_val_loss.svg"]
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

@@ -1,0 +1,71 @@
+"""Tables: numbers, text for people, Markdown and LaTeX."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import run, runs
+from test_claims import fewer_steps, higher_accuracy
+
+from bnexp.analysis import measures, tables
+from bnexp.analysis.claims.judge import judge
+from bnexp.analysis.claims.recipe import figure3
+from bnexp.analysis.claims.table import claims_table
+from bnexp.runs import DIVERGED
+
+
+def test_summary_counts_censors_and_never_drops():
+    made = [[0.5, 0.91], [0.92, 0.96], [0.3, 0.4]]
+    table = runs([run({}, curve, seed=i) for i, curve in enumerate(made)])
+    [row] = tables.summarize(table).to_dict("records")
+    assert row["n"] == 3
+    assert (row["steps_to_90_median"], row["steps_to_90_reached"]) == (200, 2)
+    assert (row["steps_to_90_low"], row["steps_to_90_high"]) == (100, np.inf)
+    assert (row["steps_to_95_median"], row["steps_to_95_reached"]) == (np.inf, 1)
+    [text] = tables.as_text(tables.summarize(table)).to_dict("records")
+    assert text["steps to 90%"] == "200 (2/3)"
+    assert text["steps to 95%"] == "> 3000 (1/3)"
+    assert text["test accuracy"] == "0.7567 ± 0.7698"
+    assert text["ended"] == "3 finished"
+
+
+def test_diverged_runs_count_but_have_no_accuracy():
+    table = runs([run({}, [], seed=0, status=DIVERGED), run({}, [0.5], seed=1)])
+    [row] = tables.summarize(table).to_dict("records")
+    assert (row["n"], row["diverged"], row["finished"], row["test_accuracy_n"]) == (2, 1, 1, 1)
+    assert tables.as_text(tables.summarize(table))["ended"][0] == "1 finished, 1 diverged"
+
+
+def test_figure_3_for_people():
+    made = runs(list(fewer_steps(1, 3)))
+    [(part, chosen)] = measures.parts(made, "optimizer.lr")
+    text = tables.figure3_text(figure3(chosen).assign(network=part))
+    assert list(text["learning rate"]) == ["0.1 (1×)", "0.5 (5×)", "3 (30×)"] * 2
+    assert list(text["steps to the baseline's maximum"])[1] == "> 3000 (0/3)"
+    assert "network" not in text
+
+
+def test_tables_are_written_in_three_forms(tmp_path: Path):
+    claims = claims_table(judge(runs(list(higher_accuracy(1, 3)))))
+    written = tables.write_table(tmp_path / "claims", claims, tables.claims_text(claims))
+    assert [path.suffix for path in written] == [".csv", ".md", ".tex"]
+    csv = pd.read_csv(written[0])
+    assert csv["effect"][0] == pytest.approx(claims["effect"][0])
+    markdown = written[1].read_text(encoding="utf-8")
+    assert markdown.startswith("| claim ")
+    assert "| higher-accuracy" in markdown
+    latex = written[2].read_text(encoding="utf-8")
+    assert latex.startswith(r"\begin{tabular}")
+    assert r"\%" in latex
+
+
+HOSTILE = pd.DataFrame({"a_b": ["50% & more_$x$ #1 {y} ~^\\", "± − σ × 0.5"]})
+
+
+def test_latex_is_escaped():
+    text = tables.as_latex(HOSTILE)
+    assert r"50\% \& more\_\$x\$ \#1 \{y\}" in text
+    assert r"$\pm$ $-$ $\sigma$ $\times$ 0.5" in text
+    assert r"a\_b" in text
+    assert text.isascii()
