@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, environment, write_npz
@@ -33,10 +32,6 @@ def command(*arguments: str, cwd: Path, **extra: str) -> subprocess.CompletedPro
 
 def run(*overrides: str, cwd: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     return command("-m", "bnexp.run", *overrides, cwd=cwd, **extra)
-
-
-def plot(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return command(str(ROOT / "scripts" / "plot.py"), *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -313,57 +308,3 @@ def test_help_names_commands_groups_and_settings(tmp_path):
     for part in ("--multirun", "experiment: ", "norm: batch, none", "momentum:", "scripts/plot.py"):
         assert part in text
     assert "hydra.cc" not in text
-
-
-def test_plot_draws_the_sweep(work, sweep):
-    drawn = plot("outputs/sweep", cwd=work)
-    assert drawn.returncode == 0, drawn.stderr
-    assert drawn.stderr == ""
-    report = work / "outputs/sweep/report"
-    assert sorted(path.name for path in report.iterdir()) == [
-        "sweep_summary.csv",
-        "sweep_summary.md",
-        "sweep_val_accuracy.png",
-        "sweep_val_accuracy.svg",
-        "sweep_val_loss.png",
-        "sweep_val_loss.svg",
-    ]
-    summary = pd.read_csv(report / "sweep_summary.csv")
-    assert list(summary["n"]) == [2] * 4
-    accuracies = [
-        json.loads((folder / "result.json").read_text())["test_accuracy"]
-        for folder in run_folders(work)
-    ]
-    assert summary["test_accuracy_mean"].mean() == pytest.approx(np.mean(accuracies))
-    assert "lr=0.1" in drawn.stdout
-
-
-@pytest.mark.parametrize(("folder", "named"), [("nowhere", "no such folder"), (".", "no runs in")])
-def test_plot_without_runs_says_so_in_one_line(tmp_path, folder, named):
-    refused = plot(folder, cwd=tmp_path)
-    assert refused.returncode == 2
-    assert named in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-DAMAGE = {
-    "result.json": '{"status": "fini',
-    "history.csv": "step,val_loss\n1,2\n",
-    "config.yaml": "data: [",
-    "config.yaml ": "{data: {}, model: {}, norm: {}, init: {}, optimizer: {}, trainer: {}}",
-}
-
-
-@pytest.mark.parametrize("name", DAMAGE)
-def test_plot_names_and_skips_a_damaged_folder(work, sweep, tmp_path, name):
-    import shutil
-
-    shutil.copytree(work / "outputs/sweep", tmp_path / "sweep")
-    victim = sorted(path.parent for path in tmp_path.glob("sweep/*/result.json"))[3]
-    damaged = victim / name.strip()
-    damaged.write_text(DAMAGE[name])
-    drawn = plot(str(tmp_path), cwd=tmp_path)
-    assert drawn.returncode == 0, drawn.stderr
-    assert f"skipped: {damaged}" in drawn.stderr
-    assert "7 runs" in drawn.stdout

@@ -49,7 +49,12 @@ class Drawing:
     figure: Figure
 
     def save(self, folder: Path, formats: Sequence[str], prefix: str = "") -> Saved:
-        """Writes the figure in every format; the same figure gives the same files."""
+        """Writes the figure in every format, and in SVG if a page could show none of them.
+
+        The same figure gives the same files.
+        """
+        if not {"png", "svg"} & set(formats):
+            formats = [*formats, "svg"]
         dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
         name = prefix + self.name
         paths = [folder / f"{name}.{kind}" for kind in formats]

@@ -2,12 +2,13 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -107,6 +108,7 @@ def _found(folders: Sequence[Path], where: Mapping[str, Any]) -> Runs:
     return found
 
 
+Job: TypeAlias = Callable[[], dict[str, Any]]
 EXACT = ""  # their name beside those of sweeps, which are never empty
 
 
@@ -117,22 +119,29 @@ def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, 
     keys[EXACT] = kept.code()
     made = {name: memory.get(name, key) for name, key in keys.items()}
     stale = [name for name, value in made.items() if not _is_whole(value)]
-    if stale:
-        # spawned: a process that has imported TensorFlow must not be forked
-        workers = min(len(stale), os.cpu_count() or 1)
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            pending: dict[str, Future[Any]] = {
-                sweep: pool.submit(draw_sweep, sweeps[sweep], sweep, out, options)
-                for sweep in stale
-                if sweep != EXACT
-            }
-            if EXACT in stale:
-                pending[EXACT] = pool.submit(check_exact)
-            made |= {name: future.result() for name, future in pending.items()}
-        for name in stale:
-            memory.put(name, keys[name], made[name])
+    jobs: dict[str, Job] = {
+        name: partial(draw_sweep, sweeps[name], name, out, options) if name else check_exact
+        for name in stale
+    }
+    for name, value in _carried_out(jobs).items():
+        made[name] = value
+        memory.put(name, keys[name], value)
     memory.write()
     return made
+
+
+def _carried_out(jobs: Mapping[str, Job]) -> dict[str, Any]:
+    """The jobs' results; several are carried out side by side.
+
+    A single sweep is drawn here. The exact claims never are: this process may go on to fork,
+    which none that has imported TensorFlow must.
+    """
+    if len(jobs) <= 1 and EXACT not in jobs:
+        return {name: job() for name, job in jobs.items()}
+    workers = min(len(jobs), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        pending = {name: pool.submit(job) for name, job in jobs.items()}
+        return {name: future.result() for name, future in pending.items()}
 
 
 def _is_whole(value: Any) -> bool:

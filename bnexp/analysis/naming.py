@@ -75,4 +75,8 @@ def named(row: pd.Series, keys: Sequence[str]) -> str:
 def _text(value: Any) -> str:
     if value is None or value != value:  # NaN: pandas' word for null
         return "null"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    widths = str(value).split("-")  # of layers
+    alike = len(widths) > 1 and len(set(widths)) == 1
+    return f"{len(widths)}×{widths[0]}" if alike else str(value)

@@ -117,15 +117,16 @@ def never(runs: Runs, target: float | pd.Series, none: Tuned, batch: Tuned) -> s
     )
 
 
-def stability(part: str, theirs: pd.Series, ours: pd.Series, what: str, how: str) -> Finding:
+def stability(part: str, theirs: pd.Series, ours: pd.Series, statistic: str, how: str) -> Finding:
     """Rule R on how much farther the inputs wander without what `ours` has."""
     effect = paired_log2_ratio(theirs, ours)
+    what = PATHS[statistic]
     sentence = (
         f"The {what} of the last hidden layer's inputs wanders {theirs.mean():.3g} spreads "
         f"against {ours.mean():.3g} ({how}): log2 {shown(effect)}."
     )
     measure = f"path length of the {what} / spread, from step {measures.PATH_START} on"
-    return by_rule_r(joined(part, what), measure, LOG2, effect, sentence)
+    return by_rule_r(joined(part, statistic), measure, LOG2, effect, sentence)
 
 
 PATHS = {"median": "median", "spread": "distance from the 15th to the 85th percentile"}
@@ -134,10 +135,10 @@ PATHS = {"median": "median", "spread": "distance from the 15th to the 85th perce
 def _stable_inputs(runs: Runs) -> Iterator[Finding]:
     for part, chosen in measures.parts(runs, LR):
         none, batch = (tuned(table) for table in measures.arms(measures.ended(chosen)))
-        for statistic, what in PATHS.items():
+        for statistic in PATHS:
             path = measures.path_length(chosen, statistic)
             how = f"without BN against with it; {rates(none, batch)}"
-            yield stability(part, none.by_seed(path), batch.by_seed(path), what, how)
+            yield stability(part, none.by_seed(path), batch.by_seed(path), statistic, how)
 
 
 CLAIMS = (

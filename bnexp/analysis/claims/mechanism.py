@@ -144,9 +144,9 @@ def _before_nonlinearity(runs: Runs) -> Iterator[Finding]:
             raise measures.MeasureError("needs BN runs with norm.position=pre and post")
         ours, theirs = tuned(before), tuned(after)
         how = f"after against before; learning rates {theirs.rate:g} and {ours.rate:g}"
-        for statistic, what in PATHS.items():
+        for statistic in PATHS:
             path = measures.path_length(chosen, statistic)
-            yield stability(part, theirs.by_seed(path), ours.by_seed(path), what, how)
+            yield stability(part, theirs.by_seed(path), ours.by_seed(path), statistic, how)
         first, second = ours.by_seed(VALIDATION), theirs.by_seed(VALIDATION)
         effect = paired_difference(first, second).scaled(100)
         sentence = (

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatterSciNotation
 
 from bnexp.analysis import style
 from bnexp.analysis.loading import Runs
@@ -15,7 +16,7 @@ from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.runs import DIVERGED
 
 WIDTH, HEIGHT = 3.0, 2.3  # inches, of a panel
-MAX_COLUMNS = 4
+MAX_COLUMNS = 5
 MAX_PANELS = 36
 
 
@@ -52,7 +53,11 @@ def columns_for(conditions: Sequence[str]) -> int:
         if columns * len(set(values)) > MAX_COLUMNS:
             break
         columns *= len(set(values))
-    return columns if columns > 1 else min(MAX_COLUMNS, len(conditions))
+    if columns > 1:
+        return columns
+    last = len(set(settings[-1])) if settings else 1
+    whole = max((n for n in range(2, MAX_COLUMNS + 1) if last % n == 0), default=4)
+    return min(whole, len(conditions))
 
 
 def wrapped(condition: str, width: int = 34) -> str:
@@ -74,7 +79,7 @@ def legend(figure: Figure, arms: Sequence[str], *more: Line2D) -> None:
         Line2D([], [], color=colours[arm], linewidth=1.8, label=style.label(arm)) for arm in arms
     ]
     handles += more
-    columns = min(len(handles), max(2, int(figure.get_figwidth() / 2)))
+    columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.6)))
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
@@ -115,6 +120,21 @@ def conditions_of(runs: Runs) -> list[str]:
     return list(runs.runs[CONDITION].unique())
 
 
+class PlainLog(LogFormatterSciNotation):
+    """0.01 0.1 1 10 on a logarithmic axis."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def logarithmic(axis: Axes, which: str) -> None:
+    """Makes an axis ("x" or "y") logarithmic, with plain numbers."""
+    getattr(axis, f"set_{which}scale")("log")
+    part = getattr(axis, f"{which}axis")
+    part.set_major_formatter(PlainLog())
+    part.set_minor_formatter(PlainLog(minor_thresholds=(1, 0.4)))
+
+
 def limits(axis: Axes, values: pd.Series, *, accuracy: bool) -> None:
     """Limits from the seeds' own values: bands of few seeds may reach far beyond."""
     values = values[np.isfinite(values)]
@@ -125,7 +145,7 @@ def limits(axis: Axes, values: pd.Series, *, accuracy: bool) -> None:
         margin = max(0.06 * (high - low), 0.002)
         axis.set_ylim(max(0, low - margin), min(1, high + margin))
     elif low > 0:
-        axis.set_yscale("log")
+        logarithmic(axis, "y")
         axis.set_ylim(low / 1.2, high * 1.2)
 
 

@@ -1,10 +1,12 @@
 """What probes saw inside the networks: Fig. 1 of the paper, and layer by layer."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bnexp.analysis import choosing, measures, style
 from bnexp.analysis.curves import mean_curves
@@ -14,7 +16,11 @@ from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, NORM
 from bnexp.analysis.naming import ARM, CONDITION
 
-PERCENTILES = {"unit_p85": ("85th", ":"), "unit_p50": ("50th", "-"), "unit_p15": ("15th", "--")}
+PERCENTILES: dict[str, tuple[str, Literal[":", "-", "--"]]] = {
+    "unit_p85": ("85th", ":"),
+    "unit_p50": ("50th", "-"),
+    "unit_p15": ("15th", "--"),
+}
 LAYER_FIGURES = (  # probe, statistic, y label
     ("gradients", "gradient_norm", "‖∂L/∂W‖"),
     ("activations", "saturation", "share of inputs beyond ±4"),
@@ -58,7 +64,7 @@ def figure_1(runs: Runs) -> Iterator[Drawing]:
 
 
 def _figure_1(runs: Runs) -> Figure:
-    figure = Figure(figsize=(8.2, 2.7), layout="constrained")
+    figure = Figure(figsize=(8.2, 2.9), layout="constrained")
     accuracy, without, with_bn = figure.subplots(1, 3)
     without.sharey(with_bn)
     arms = panels.arms_of(runs)
@@ -66,11 +72,10 @@ def _figure_1(runs: Runs) -> Figure:
     means = mean_curves(runs, "val_accuracy")
     for arm in arms:
         mean = means[means[ARM] == arm]
-        accuracy.plot(mean["step"], mean["mean"], color=colours[arm], label=style.label(arm))
+        accuracy.plot(mean["step"], mean["mean"], color=colours[arm])
     accuracy.set_ylim(0.7, 1)  # the paper's axis
     accuracy.set_ylabel("validation accuracy")
     accuracy.set_title("(a)")
-    accuracy.legend(loc="lower right", fontsize="small")
     for axis, kind, title in (
         (without, "none", "(b) without BN"),
         (with_bn, "batch", "(c) with BN"),
@@ -82,7 +87,11 @@ def _figure_1(runs: Runs) -> Figure:
     without.set_ylabel("input to the nonlinearity")
     for axis in (accuracy, without, with_bn):
         axis.set_xlabel(style.X_LABELS["step"])
-    with_bn.legend(loc="upper right", fontsize="small", title="percentile", ncols=3)
+    lines = [
+        Line2D([], [], color="#555555", linestyle=line, label=f"{name} percentile")
+        for name, line in PERCENTILES.values()
+    ]
+    panels.legend(figure, arms, *lines)
     return figure
 
 
@@ -128,7 +137,7 @@ def _layers(members: pd.DataFrame, table: pd.DataFrame, label: str) -> Figure:
             mean = runs.groupby("step")["value"].mean()
             axis.plot(mean.index, mean, color=colours[arm], linewidth=1.6)
     if (table["value"] > 0).all():
-        axes[0].set_yscale("log")
+        panels.logarithmic(axes[0], "y")
     panels.label_axes(figure, axes, style.X_LABELS["step"], label)
     panels.legend(figure, arms)
     return figure

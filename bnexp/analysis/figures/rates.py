@@ -48,7 +48,7 @@ def _draw(runs: Runs, table: pd.DataFrame, conditions: list[str]) -> Figure:
             chosen = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
             if len(chosen):
                 _arm(axis, chosen, colours[arm], height=0.03 + 0.05 * i)
-    axes[0].set_xscale("log")
+    panels.logarithmic(axes[0], "x")
     _rate_ticks(axes[0], table[LR])
     panels.limits(axes[0], table[VALIDATION].dropna(), accuracy=True)
     panels.label_axes(figure, axes, style.LR_LABEL, FINAL)
@@ -81,15 +81,26 @@ def _arm(axis: Axes, table: pd.DataFrame, colour: str, height: float) -> None:
     axis.errorbar(rates, values, halves, color=colour, linewidth=1.5, capsize=2)
     best = measures.tuned(table)
     top = best.table[VALIDATION].mean()
-    ring = {"color": colour, "markerfacecolor": "none", "markersize": 9, "clip_on": False}
-    axis.plot(best.rate, top, "o", **ring)
+    axis.plot(
+        best.rate, top, "o", color=colour, markerfacecolor="none", markersize=9, clip_on=False
+    )
 
 
 def _cross(axis: Axes, rate: float, height: float, colour: str) -> None:
     """A red cross on a disc of the arm's colour, low in the panel."""
-    place = {"transform": axis.get_xaxis_transform(), "clip_on": False}
-    axis.plot(rate, height, "o", color=colour, alpha=0.3, markersize=9, **place)
-    axis.plot(rate, height, "x", color=style.DIVERGED_COLOUR, markeredgewidth=1.5, **place)
+    place = axis.get_xaxis_transform()
+    axis.plot(
+        rate, height, "o", color=colour, alpha=0.3, markersize=9, transform=place, clip_on=False
+    )
+    axis.plot(
+        rate,
+        height,
+        "x",
+        color=style.DIVERGED_COLOUR,
+        markeredgewidth=1.5,
+        transform=place,
+        clip_on=False,
+    )
 
 
 def heat_maps(runs: Runs) -> Iterator[Drawing]:

@@ -1,0 +1,247 @@
+"""scripts/plot.py on whatever folders hold: useful output, or one clear line."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, environment
+
+from bnexp.analysis import kept, make
+from bnexp.analysis.make import Options, make_report
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import plot
+import synthetic_runs
+
+REFERENCE = ROOT / "outputs" / "reference"
+
+
+@pytest.fixture(scope="session")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """The findings of the exact claims, found once for all tests."""
+    return make.check_exact()
+
+
+@pytest.fixture
+def out(exact: dict, tmp_path: Path) -> Path:
+    """A folder for a report that knows the exact findings already."""
+    folder = tmp_path / "report"
+    memory = kept.Kept(folder / ".cache" / "report.json")
+    memory.put(make.EXACT, kept.code(), exact)
+    memory.write()
+    return folder
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The reference runs, to be spoiled; the layout is that of outputs/."""
+    for sweep in ("quickstart", "original"):
+        shutil.copytree(REFERENCE / sweep, tmp_path / "outputs" / sweep)
+    return tmp_path / "outputs"
+
+
+def some_run(sweep: Path) -> Path:
+    return min(path.parent for path in sweep.glob("*/result.json"))
+
+
+def page(out: Path) -> str:
+    return (out / "index.html").read_text(encoding="utf-8")
+
+
+def figures(out: Path) -> set[str]:
+    return {path.name for path in (out / "figures").iterdir()}
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "plot.py"), *arguments],
+        cwd=cwd,
+        env=environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_the_command_draws_the_quickstart(copied: Path):
+    """As a user types it, with nothing known before."""
+    drawn = command("outputs/quickstart", cwd=copied.parent)
+    assert drawn.returncode == 0, drawn.stderr
+    assert drawn.stderr == ""
+    report = copied / "quickstart" / "report"
+    names = ("val_accuracy", "val_loss", "sensitivity", "steps_to_target")
+    assert figures(report) == {
+        f"quickstart_{name}.{kind}" for name in names for kind in ("png", "svg")
+    }
+    written = {path.name for path in (report / "tables").iterdir()}
+    tables = ("claims", "quickstart_summary", "quickstart_figure3")
+    assert written == {f"{name}.{kind}" for name in tables for kind in ("csv", "md", "tex")}
+    summary = pd.read_csv(report / "tables" / "quickstart_summary.csv")
+    accuracies = [
+        json.loads(path.read_text())["test_accuracy"]
+        for path in copied.glob("quickstart/*/result.json")
+    ]
+    assert summary["test_accuracy_mean"].mean() == pytest.approx(np.mean(accuracies))
+    assert "quickstart: 12 runs (12 finished)" in drawn.stdout
+    assert "lr=0.1" in drawn.stdout
+    claims = pd.read_csv(report / "tables" / "claims.csv").set_index("claim")
+    assert claims.loc["algorithm-1", "verdict"] == "supported"
+    assert claims.loc["higher-accuracy", "verdict"] == "not run"
+    assert "python scripts/plot.py outputs/quickstart" in page(report)
+
+
+def test_a_mix_of_sweeps_has_a_section_each(out: Path, capsys):
+    assert make_report([REFERENCE], out) is False
+    printed = capsys.readouterr().out
+    assert "quickstart: 12 runs" in printed
+    assert "original: 6 runs" in printed
+    assert {"quickstart_val_loss.png", "original_val_loss.png"} <= figures(out)
+
+
+def test_one_single_run(copied: Path, out: Path, capsys):
+    make_report([some_run(copied / "original")], out)
+    assert "original: 1 runs (1 finished)" in capsys.readouterr().out
+    assert figures(out) == {
+        f"original_{name}.{kind}"
+        for name in ("val_accuracy", "val_loss", "steps_to_target")
+        for kind in ("png", "svg")
+    }
+
+
+def test_only_diverged_runs(copied: Path, out: Path, capsys):
+    """One before its first evaluation, the others after a few."""
+    for i, path in enumerate(sorted(copied.glob("quickstart/*/result.json"))):
+        result = json.loads(path.read_text())
+        path.write_text(json.dumps(result | {"status": "diverged", "test_accuracy": None}))
+        history = path.with_name("history.csv")
+        history.write_text("".join(history.read_text().splitlines(keepends=True)[: 1 + i]))
+    assert make_report([copied / "quickstart"], out) is False
+    assert "quickstart: 12 runs (12 diverged)" in capsys.readouterr().out
+    assert "quickstart_val_accuracy.png" in figures(out)
+    assert "diverged" in page(out)
+
+
+DAMAGE = {
+    "result.json": '{"status": "fini',
+    "history.csv": "step,val_loss\n1,2\n",
+    "config.yaml": "data: [",
+    "config.yaml ": "{data: {}, model: {}, norm: {}, init: {}, optimizer: {}, trainer: {}}",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_folder_is_named_and_skipped(copied: Path, out: Path, capsys, name: str):
+    damaged = some_run(copied / "quickstart") / name.strip()
+    damaged.write_text(DAMAGE[name])
+    assert make_report([copied / "quickstart"], out) is True
+    printed = capsys.readouterr()
+    assert f"skipped: {damaged}" in printed.err
+    assert "11 runs" in printed.out
+    assert damaged.parent.name in page(out)
+
+
+def test_only_damaged_folders_are_an_error_in_one_line(tmp_path: Path):
+    synthetic_runs.write_runs(tmp_path, 2, rows=3)
+    for path in tmp_path.rglob("result.json"):
+        path.write_text("{")
+    refused = command(str(tmp_path), cwd=tmp_path)
+    assert refused.returncode == 2
+    *skipped, last = refused.stderr.splitlines()
+    assert len(skipped) == 2
+    assert last.startswith("bnexp: no runs in")
+
+
+@pytest.mark.parametrize(("folder", "named"), [("nowhere", "no such folder"), (".", "no runs in")])
+def test_without_runs_it_says_so_in_one_line(tmp_path: Path, folder: str, named: str):
+    refused = command(folder, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert named in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """scripts/plot.py in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["plot.py", *arguments])
+    try:
+        plot.main()
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    return 0
+
+
+def test_strict_tells_by_its_exit_code(copied: Path, out: Path, monkeypatch):
+    arguments = [str(copied / "quickstart"), "--out", str(out)]
+    assert called(monkeypatch, *arguments, "--strict") == 0
+    (some_run(copied / "quickstart") / "result.json").unlink()
+    assert called(monkeypatch, *arguments) == 0
+    assert called(monkeypatch, *arguments, "--strict") == 1
+
+
+def test_where_chooses_and_the_rest_is_not_shown(out: Path, monkeypatch, capsys):
+    arguments = [str(REFERENCE / "quickstart"), "--out", str(out)]
+    assert called(monkeypatch, *arguments, "--where", "norm=batch", "optimizer.lr=0.1,1e1") == 0
+    assert "quickstart: 3 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("norm", "--where norm: needs KEY=VALUE"),
+        ("optimizer.rate=1", "no run has the key 'optimizer.rate'"),
+        ("norm=layer", "has norm=['layer']"),
+    ],
+)
+def test_a_wrong_where_is_told(out: Path, monkeypatch, capsys, where: str, message: str):
+    arguments = [str(REFERENCE / "quickstart"), "--out", str(out), "--where", where]
+    assert called(monkeypatch, *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_formats_metrics_and_axes(out: Path, monkeypatch):
+    options = ["--format", "pdf", "--metric", "train_loss", "--x", "seconds"]
+    assert called(monkeypatch, str(REFERENCE / "original"), "--out", str(out), *options) == 0
+    assert {"original_train_loss.pdf", "original_train_loss.svg"} <= figures(out)
+    assert not any("val_loss" in name for name in figures(out))
+
+
+def test_help_has_examples_and_is_quick():
+    shown = command("--help", cwd=ROOT)
+    for option in ("--out", "--format", "--metric", "--x", "--where", "--strict", "Examples:"):
+        assert option in shown.stdout
+    loads = "import sys, plot; plot.parser(); print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", loads], cwd=ROOT / "scripts", capture_output=True, text=True
+    ).stdout.split()
+    assert not {"pandas", "matplotlib", "tensorflow"} & set(modules)
+
+
+def test_what_has_not_changed_is_not_drawn_again(copied: Path, out: Path, monkeypatch):
+    carry_out = make._carried_out
+    wanted: list[str] = []
+
+    def noted(jobs):
+        wanted[:] = jobs
+        return carry_out(jobs)
+
+    monkeypatch.setattr(make, "_carried_out", noted)
+
+    def made(**changes) -> list[str]:
+        make_report([copied], out, Options(**changes))
+        return list(wanted)
+
+    assert made() == ["original", "quickstart"]
+    assert made() == []
+    first = page(out)
+    (out / "figures" / "original_val_loss.png").unlink()
+    assert made() == ["original"]
+    history = some_run(copied / "quickstart") / "history.csv"
+    history.write_text(history.read_text().replace("\n100,", "\n101,"))
+    assert made() == ["quickstart"]
+    assert made(x="epoch") == ["original", "quickstart"]
+    assert page(out) != first
