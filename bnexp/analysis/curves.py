@@ -2,11 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.analysis.statistics import CONFIDENCE
+from bnexp.analysis.statistics import t_quantile
 from bnexp.runs import DIVERGED, FAILED
 
 X_AXES = ("step", "epoch", "seconds")
@@ -33,12 +32,12 @@ def mean_curves(runs: Runs, metric: str) -> pd.DataFrame:
         mean=(metric, "mean"),
         sd=(metric, "std"),
     ).reset_index()
-    begun = runs.runs.index.isin(runs.history["run"]) | (runs.runs["status"] == DIVERGED)
+    begun = runs.runs.index.isin(runs.history["run"].unique()) | (runs.runs["status"] == DIVERGED)
     counted = runs.runs[begun & (runs.runs["status"] != FAILED)]
     members = counted.groupby(keys, sort=False, observed=True).size().rename("members")
     curves = curves.join(members, on=keys)
     curves = curves[curves["n"] == curves["members"]]
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, curves["n"] - 1) * curves["sd"] / np.sqrt(curves["n"])
+    half = t_quantile(curves["n"] - 1) * curves["sd"] / np.sqrt(curves["n"])
     curves = curves.assign(low=curves["mean"] - half, high=curves["mean"] + half)
     rank = {key: i for i, key in enumerate(members.index)}
     order = [rank[key] for key in zip(curves[CONDITION], curves[ARM], strict=True)]

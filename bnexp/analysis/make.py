@@ -80,7 +80,7 @@ def make_report(
     overview = [
         drawing.save(out / "figures", options.formats) for drawing in figures.claims_figures(claims)
     ]
-    page = write_report(out, found, sections, claims, [(s, s.embedded) for s in overview], command)
+    page = write_report(out, found, sections, claims, overview, command)
     for section in sections:
         _print_sweep(section)
     _print_verdicts(claims)
@@ -181,13 +181,7 @@ def draw_sweep(runs: Runs, sweep: str, out: Path, options: Options) -> dict[str,
 
 def _section(sweep: str, runs: Runs, made: Mapping[str, Any]) -> Section:
     drawn = [Saved(**figure) for figure in made["figures"]]
-    return Section(
-        sweep,
-        runs,
-        pd.DataFrame(made["summary"]),
-        [(s, s.embedded) for s in drawn],
-        _commands(runs),
-    )
+    return Section(sweep, runs, pd.DataFrame(made["summary"]), drawn, _commands(runs))
 
 
 def _write_figure3(runs: Runs, sweep: str, out: Path) -> None:

@@ -117,9 +117,14 @@ def tuned(table: pd.DataFrame, values: pd.Series | str = VALIDATION) -> Tuned:
     """The learning rate with the highest mean over seeds, by default of validation accuracy.
 
     Of equal ones the lowest.
+
+    Raises:
+        MeasureError: no run has a value.
     """
     column = table[values] if isinstance(values, str) else values.reindex(table.index)
-    means = column.astype(float).groupby(table[LR]).mean()
+    means = column.astype(float).groupby(table[LR]).mean().dropna()
+    if means.empty:
+        raise MeasureError("no run was evaluated")
     rate = float(means.index[int(means.argmax())])
     edge = ""
     if len(means) > 1 and rate in (means.index.min(), means.index.max()):

@@ -69,10 +69,13 @@ def named(row: pd.Series, keys: Sequence[str]) -> str:
     """ "lr=0.1, activation=relu"; the whole key where its last part alone is ambiguous."""
     short = [key.removesuffix(".kind").rpartition(".")[2] for key in keys]
     names = [s if short.count(s) == 1 else key for s, key in zip(short, keys, strict=True)]
-    return ", ".join(f"{name}={_text(row[key])}" for name, key in zip(names, keys, strict=True))
+    return ", ".join(
+        f"{name}={value_text(row[key])}" for name, key in zip(names, keys, strict=True)
+    )
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A setting's value in few characters: 0.1, null, 3×100 for three equal layers."""
     if value is None or value != value:  # NaN: pandas' word for null
         return "null"
     if isinstance(value, float):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special, stats
 
 CONFIDENCE = 0.95
 MIN_SEEDS = 3  # fewer are never enough for a verdict, nor for a band worth drawing
@@ -37,6 +37,12 @@ class Estimate:
 NO_ESTIMATE = Estimate(0, np.nan, np.nan, np.nan, np.nan)
 
 
+def t_quantile(freedom: ArrayLike, confidence: float = CONFIDENCE) -> np.ndarray:
+    """Of Student's t with so many degrees of freedom, for a two-sided interval; NaN for 0."""
+    with np.errstate(invalid="ignore"):
+        return special.stdtrit(freedom, (1 + confidence) / 2)
+
+
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Mean, standard deviation (n - 1) and two-sided Student-t interval; NaNs are left out."""
     x = np.asarray(values, float)
@@ -48,7 +54,7 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     if n == 1:
         return Estimate(1, mean, np.nan, np.nan, np.nan)
     sd = float(x.std(ddof=1))
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / np.sqrt(n)
+    half = float(t_quantile(n - 1, confidence)) * sd / np.sqrt(n)
     return Estimate(n, mean, sd, mean - half, mean + half)
 
 

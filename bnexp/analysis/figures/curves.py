@@ -30,7 +30,8 @@ def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
     conditions = panels.conditions_of(shown)
     drawn = conditions[: panels.MAX_PANELS]
     figure = _draw(shown, drawn, metric, x)
-    yield Drawing(metric, style.METRIC_LABELS[metric], _caption(shown, conditions, how), figure)
+    title = style.METRIC_LABELS[metric].partition(" (")[0].capitalize()
+    yield Drawing(metric, title, _caption(shown, conditions, how), figure)
 
 
 def _caption(runs: Runs, conditions: list[str], how: str) -> str:

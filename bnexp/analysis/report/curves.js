@@ -262,6 +262,7 @@ function drawCrosses({ data, crosses, early }, plot) {
   clipped(plot, (canvas) => {
     canvas.strokeStyle = canvas.fillStyle = data.diverged[theme()];
     canvas.lineWidth = 2 * devicePixelRatio;
+    canvas.setLineDash([]); // the last line's is still set
     canvas.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
     canvas.beginPath();
     crosses.forEach(({ x, y }) => mark(canvas,
@@ -269,7 +270,7 @@ function drawCrosses({ data, crosses, early }, plot) {
       inside(plot.valToPos(y, "y", true), top, height)));
     if (early) {
       mark(canvas, left + 3 * size, top + height - 3 * size);
-      canvas.fillText(String(early), left + 5 * size, top + height - 2 * size);
+      canvas.fillText(String(early), left + 5.5 * size, top + height - 2.2 * size);
     }
     canvas.stroke();
   });
@@ -326,12 +327,12 @@ function showTip(chart, plot, { line, index, x, y, cross }) {
 
 function meanText(chart, line, index) {
   const half = line.half?.[index];
-  const interval = half === null || half === undefined ? "" : ` ± ${valueText(chart, half)}`;
+  const interval = half === null || half === undefined ? "" : ` ± ${valueText(chart, half, 3)}`;
   return `${valueText(chart, line.y[index])}${interval}, n = ${line.n}`;
 }
 
-function valueText({ data, choice }, value) {
-  return data.metrics[choice.metric].log ? value.toPrecision(4) : value.toFixed(4);
+function valueText({ data, choice }, value, digits = 4) {
+  return data.metrics[choice.metric].log ? value.toPrecision(digits) : value.toFixed(4);
 }
 
 function shortNumber(value) {

@@ -6,36 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bnexp.analysis import style
+from bnexp.analysis.drawing import Saved
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.analysis.report import content, data
+from bnexp.analysis.report import content, data, verdicts
+from bnexp.analysis.report.table import runs_data
 from bnexp.runs import write_atomically
 
 HERE = Path(__file__).parent
 SCRIPTS = ("vendor/uPlot.iife.min.js", "vendor/tabulator.min.js", "curves.js", "runs.js", "page.js")
+LICENCES = ("vendor/uPlot.LICENSE", "vendor/tabulator.LICENSE")
 STYLES = ("vendor/uPlot.min.css", "vendor/tabulator_simple.min.css", "page.css")
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 MAX_SUMMARY_ROWS = 200
 TEXT_COLUMNS = (CONDITION, ARM, "ended")
-
-
-class Captioned(Protocol):
-    """What is said of a picture: a `Drawing`, or a saved one."""
-
-    @property
-    def title(self) -> str:
-        """A few words."""
-
-    @property
-    def caption(self) -> str:
-        """What is drawn."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +37,14 @@ class Section:
         sweep: its name, as of its folder.
         runs: its runs alone: `Runs.of_sweep(sweep)`.
         summary: the table for people: `tables.as_text(...)`.
-        figures: each with the SVG or PNG to embed.
+        figures: saved as SVG or PNG (or both).
         commands: lines of the sweep's commands.log; may be empty.
     """
 
     sweep: str
     runs: Runs
     summary: pd.DataFrame
-    figures: Sequence[tuple[Captioned, Path]]
+    figures: Sequence[Saved]
     commands: Sequence[str]
 
 
@@ -62,7 +53,7 @@ def write_report(
     found: Runs,
     sections: Sequence[Section],
     claims: pd.DataFrame,
-    overview: Sequence[tuple[Captioned, Path]],
+    overview: Sequence[Saved],
     command: str,
 ) -> Path:
     """Writes `index.html` into the folder `out` and returns its path.
@@ -80,15 +71,16 @@ def write_report(
         policy=_policy(scripts),
         styles=[_asset(name) for name in STYLES],
         scripts=scripts,
+        licences=[(HERE / name).read_text(encoding="utf-8") for name in LICENCES],
         written=datetime.now().astimezone().isoformat(" ", "minutes"),
         command=command,
         **_facts(found, out),
-        claims=content.claim_views(claims),
-        overview=[_figure(*figure) for figure in overview],
+        claims=verdicts.claim_views(claims),
+        overview=[_figure(figure) for figure in overview],
         sections=[_section(section) for section in sections],
         max_groups=data.MAX_GROUPS,
         text_columns=TEXT_COLUMNS,
-        runs=data.as_json(data.runs_data(found, [section.runs for section in sections], out)),
+        runs=data.as_json(runs_data(found, [section.runs for section in sections], out)),
     )
     path = out / "index.html"
     readable = page.encode("utf-8", "replace").decode()  # names of files may be no Unicode
@@ -148,7 +140,7 @@ def _section(section: Section) -> dict[str, Any]:
         "commands": section.commands,
         "curves": data.as_json(curves) if curves else None,
         "omitted": max(0, curves["total"] - data.MAX_GROUPS) if curves else 0,
-        "figures": [_figure(*figure) for figure in section.figures],
+        "figures": [_figure(figure) for figure in section.figures],
         "columns": list(section.summary.columns),
         "rows": section.summary.head(MAX_SUMMARY_ROWS).to_dict("records"),
         "all_rows": len(section.summary),
@@ -161,14 +153,9 @@ def _colours(arms: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {arm: (colour, data.on_dark(colour)) for arm, colour in style.colours(arms).items()}
 
 
-def _figure(drawing: Captioned, path: Path) -> dict[str, str]:
-    """A figure with its picture as a data URI.
-
-    Raises:
-        ValueError: a picture that is neither SVG nor PNG.
-    """
-    if path.suffix not in MEDIA_TYPES:
-        raise ValueError(f"{path}: the report embeds {' or '.join(MEDIA_TYPES)} only")
+def _figure(figure: Saved) -> dict[str, str]:
+    """A figure with its picture as a data URI."""
+    path = figure.embedded
     encoded = base64.b64encode(path.read_bytes()).decode()
     source = f"data:{MEDIA_TYPES[path.suffix]};base64,{encoded}"
-    return {"source": source, "title": drawing.title, "caption": drawing.caption}
+    return {"source": source, "title": figure.title, "caption": figure.caption}

@@ -7,8 +7,9 @@ function startRuns(box) {
   const data = readJson("runs-data");
   const count = make("output", {});
   const save = make("button", { type: "button" }, "Download CSV");
+  const hint = make("span", { className: "muted" }, "Numbers are filtered by a minimum, such as 0.9, or by <0.9, >0.9, =0.9.");
   const holder = make("div", {});
-  box.append(make("div", { className: "line screen" }, count, save), holder);
+  box.append(make("div", { className: "line screen" }, count, save, hint), holder);
   const table = new Tabulator(holder, {
     data: data.rows.map((row, i) => ({ ...row, url: data.urls[i] })),
     columns: [...data.columns.map(column), { title: "folder", field: "url", visible: false, download: true }],
@@ -38,8 +39,8 @@ function column({ title, kind, decimals, choices }, index) {
     hozAlign: numeric ? "right" : "left",
     headerHozAlign: "left",
     headerWordWrap: true,
-    ...(numeric ? { width: 112 } : { minWidth: 96, maxInitialWidth: 360 }),
-    headerFilterPlaceholder: numeric ? "≥, or < 0.9" : "contains",
+    ...(typeof decimals === "number" ? { width: decimals ? 118 : 84 } : { minWidth: 96, maxInitialWidth: 360 }),
+    headerFilterPlaceholder: numeric ? "≥" : "contains",
     headerFilter: (cell, rendered, success) => filterBox(title, choices, success),
     headerFilterFunc: numeric ? numberMatches : kind === "choice" ? "=" : "like",
     headerFilterLiveFilter: false,

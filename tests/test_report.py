@@ -1,0 +1,596 @@
+"""The report page: its data, and the page itself in a browser without a network."""
+
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from bnexp import runs as folders
+from bnexp.analysis import Runs, load_runs, style, tables
+from bnexp.analysis.claims.model import NOT_RUN, POINTS, Claim, Finding, Judgement
+from bnexp.analysis.claims.table import claims_table
+from bnexp.analysis.curves import mean_curves
+from bnexp.analysis.drawing import Drawing, Saved
+from bnexp.analysis.report import Section, content, data, verdicts, write_report
+from bnexp.analysis.report.table import relative_url, runs_data
+from bnexp.analysis.statistics import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    SUPPORTED,
+    Estimate,
+    rule_r,
+    t_interval,
+)
+from bnexp.runs import DIVERGED, FAILED, FINISHED
+
+REFERENCE = ROOT / "outputs" / "reference"
+SCRIPT = "<script>window.pwned=1</script>"
+IMAGE = '"><img src=x onerror=window.pwned=1>'
+SWEEP = f"odd {IMAGE} #1?"  # a folder's name
+STEPS = (10, 20, 30)
+
+
+# ---- run folders with everything that can be in them -------------------------------------------
+
+
+def write_run(folder: Path, changes: dict[str, Any], rows: int, status: str | None) -> None:
+    """A run folder like a real one, whose settings differ from a reference run's."""
+    folder.mkdir(parents=True)
+    source = next((REFERENCE / "quickstart").glob("*/config.yaml"))
+    config = yaml.safe_load(source.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        group, _, name = key.rpartition(".")
+        (config[group] if group else config)[name] = value
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    accuracy = [0.5 + 0.01 * changes["seed"] + step / 100 for step in STEPS[:rows]]
+    folders.write_history(
+        folder,
+        [
+            {"step": step, "epoch": step / 10, "train_loss": 1 - value, "val_loss": 1 - value}
+            | {"val_accuracy": value, "seconds": step / 1000}
+            for step, value in zip(STEPS, accuracy, strict=False)
+        ],
+    )
+    if status:
+        seconds = 1.5 * len(folder.name) + changes["seed"]
+        error = {"type": "ValueError", "message": SCRIPT + IMAGE} if status == FAILED else None
+        result = {"run_id": folder.name, "status": status, "steps": rows * 10, "error": error}
+        result |= {"total_seconds": seconds}
+        if status == FINISHED:
+            result |= dict.fromkeys(("test_accuracy", "final_val_accuracy"), accuracy[-1])
+        folders.write_result(folder, result)
+
+
+def write_sweep(folder: Path) -> None:
+    """Two arms and two rates with three seeds; then each way to end badly."""
+    cells = product(("none", SCRIPT), (0.1, 1.0), range(3))
+    for i, (kind, rate, seed) in enumerate(cells):
+        changes = {"norm.kind": kind, "optimizer.lr": rate, "seed": seed}
+        write_run(folder / f"good{i}", changes, 3, FINISHED)
+    bad = {"norm.kind": "none", "optimizer.lr": 10.0}
+    write_run(folder / "diverged", bad | {"seed": 0}, 2, DIVERGED)
+    write_run(folder / "at once", bad | {"seed": 1}, 0, DIVERGED)
+    write_run(folder / "failed", bad | {"seed": 2}, 0, FAILED)
+    write_run(folder / "unfinished", bad | {"seed": 3}, 1, None)
+    write_run(folder / "damaged", bad | {"seed": 4}, 3, FINISHED)
+    (folder / "damaged" / "result.json").write_text('{"status": ', encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    root = tmp_path_factory.mktemp("outputs")
+    for sweep in ("quickstart", "original"):
+        shutil.copytree(REFERENCE / sweep, root / sweep)
+    write_sweep(root / SWEEP)
+    return load_runs(root)
+
+
+@pytest.fixture(scope="module")
+def odd(found: Runs) -> Runs:
+    return found.of_sweep(SWEEP)
+
+
+def claim(name: str, sweep: str = "fig1") -> Claim:
+    return Claim(name, f"Statement of {name}.", "§3", "rule R", sweep, lambda runs: [])
+
+
+def finding(values: list[float], part: str = "", *, beside: bool = False) -> Finding:
+    effect = t_interval(values)
+    sentence = f"Seen {part} {values[0]}."
+    return Finding(part, "accuracy", POINTS, effect, rule_r(effect), sentence, beside=beside)
+
+
+def judgements() -> list[Judgement]:
+    """A claim for each verdict, one in parts that disagree, and one checked exactly."""
+    up, down, wide = [1.0, 1.1, 1.2], [-1.0, -1.1, -1.2], [-5.0, 1.0, 6.0]
+    exact = Estimate(200, 3.1e-13, np.nan, np.nan, np.nan)
+    error = Finding("", "error", "relative", exact, SUPPORTED, "Small.", null=None)
+    return [
+        Judgement(claim("absent"), [], "no runs"),
+        Judgement(claim("exact", ""), [error]),
+        Judgement(claim("up"), [finding(up), finding(down, "other", beside=True)]),
+        Judgement(claim("down"), [finding(down)]),
+        Judgement(claim("wide"), [finding(wide, IMAGE)]),
+        Judgement(claim("mixed"), [finding(up, "a"), finding(wide, "b"), finding(up, "c")]),
+    ]
+
+
+def drawn(folder: Path, kind: str) -> Saved:
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([1, 2])
+    drawing = Drawing("figure", f"Title {SCRIPT}", f"Caption {IMAGE}", figure)
+    return drawing.save(folder, [kind])
+
+
+def section(found: Runs, sweep: str, figures: list[Saved]) -> Section:
+    runs = found.of_sweep(sweep)
+    summary = tables.as_text(tables.summarize(runs))
+    log = [f"2026-11-23T09:10:11+00:00 python -m bnexp.run name={SCRIPT}"]
+    return Section(sweep, runs, summary, figures, log)
+
+
+@pytest.fixture(scope="module")
+def path(found: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = Path(found.runs.index[0]).parent.parent / "report"
+    out.mkdir()
+    figures = [drawn(out, "svg"), drawn(out, "png")]
+    sections = [section(found, sweep, figures) for sweep in found.sweeps]
+    table = claims_table(judgements())
+    return write_report(out, found, sections, table, figures[:1], f"plot.py {SCRIPT}")
+
+
+# ---- the page's data ---------------------------------------------------------------------------
+
+
+def test_json_cannot_end_its_script_and_reads_back():
+    value = {"a": "</script><!-- & \u2028\u2029 é", "b": [1, None, 0.5]}
+    text = data.as_json(value)
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "short"),
+    [(0.123456789, 0.12346), (3000.0, 3000), (1.5e-7, 1.5e-7), (np.nan, None), (np.inf, None)],
+)
+def test_numbers_are_short_and_what_is_none_is_null(value, short):
+    assert data.rounded([value]) == [short]
+
+
+def test_links_are_relative_and_any_name_survives(tmp_path):
+    folder = tmp_path / "a b#?%é" / os.fsdecode(b"\xff")
+    url = relative_url(str(folder), tmp_path / "report")
+    assert url == "../a%20b%23%3F%25%C3%A9/%FF/"
+
+
+def test_page_curves_are_the_mean_curves(odd):
+    page = data.curves_data(odd)
+    metric = next(m for m in page["metrics"] if m["label"] == "validation accuracy")
+    means = mean_curves(odd, "val_accuracy")
+    rows = []
+    for group, step, epoch, seconds, n, mean, half in metric["curves"]:
+        x = [page["grids"][grid] for grid in (step, epoch, seconds)]
+        rows += [
+            [page["conditions"][group], n, *values] for values in zip(*x, mean, half, strict=True)
+        ]
+    expected = means.assign(half=means["high"] - means["mean"])
+    expected = expected[["condition", "n", "step", "epoch", "seconds", "mean", "half"]]
+    assert [row[:3] for row in rows] == expected.iloc[:, :3].to_numpy().tolist()
+    got = np.array([row[3:] for row in rows], float)
+    wanted = expected.iloc[:, 3:].to_numpy(float)
+    assert got[:, :-1] == pytest.approx(wanted[:, :-1], rel=1e-4)
+    assert got[:, -1] == pytest.approx(wanted[:, -1], rel=5e-3)  # three digits
+    assert len({row[3] for row in metric["curves"]}) < len(metric["curves"])  # shared grids
+
+
+def test_diverged_runs_end_somewhere_or_before_anything(odd):
+    page = data.curves_data(odd)
+    metric = next(m for m in page["metrics"] if m["label"] == "validation accuracy")
+    [[group, *end]] = metric["ends"]
+    assert page["conditions"][group] == "lr=10"
+    assert end == [20, 2, 0.02, pytest.approx(0.7)]
+    assert metric["early"] == [[group, 1]]
+
+
+def test_groups_beyond_the_limit_are_counted_and_left_out(odd, monkeypatch):
+    whole = data.curves_data(odd)
+    monkeypatch.setattr(data, "MAX_GROUPS", 3)
+    page = data.curves_data(odd)
+    assert (page["total"], len(page["groups"])) == (whole["total"], 3)
+    assert page["metrics"][0]["curves"] == whole["metrics"][0]["curves"][:3]
+
+
+def test_without_history_there_are_no_curves(odd):
+    assert data.curves_data(replace(odd, history=odd.history.head(0))) is None
+
+
+@pytest.mark.parametrize("sizes", [(1,), (3, 2), (20, 3), (7, 6, 2), (2, 2, 2, 2, 2)])
+def test_what_is_chosen_at_first_is_a_few_lines(sizes):
+    grid = np.array(list(product(*map(range, sizes))))
+    chosen = data.selection(grid)
+    left = [row for row in grid.tolist() if all(v in c for v, c in zip(row, chosen, strict=True))]
+    assert 0 < len(left) <= data.MAX_LINES
+    if len(grid) <= data.MAX_LINES:
+        assert len(left) == len(grid)
+
+
+def test_what_is_chosen_at_first_is_never_empty_in_a_search():
+    """Every group has a value of its own."""
+    values = np.random.default_rng(0).permuted(np.tile(np.arange(500), (2, 1)), axis=1).T
+    chosen = data.selection(values)
+    assert any(all(v in c for v, c in zip(row, chosen, strict=True)) for row in values.tolist())
+
+
+def test_every_arm_can_be_read_on_a_dark_page():
+    for colour in (*style.ARM_COLOURS.values(), *style.MORE_COLOURS, style.DIVERGED_COLOUR):
+        assert contrast(data.on_dark(colour), "#16181c") > 4
+
+
+def contrast(*colours: str) -> float:
+    """WCAG's contrast ratio."""
+    bright = sorted(map(luminance, colours))
+    return (bright[1] + 0.05) / (bright[0] + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_the_table_of_runs_has_a_row_and_a_link_each(found, tmp_path):
+    sweeps = [found.of_sweep(sweep) for sweep in found.sweeps]
+    page = runs_data(found, sweeps, tmp_path)
+    titles = [column["title"] for column in page["columns"]]
+    assert titles[:4] == ["run", "sweep", "status", "arm"]
+    assert "optimizer.lr" in titles
+    assert len(page["rows"]) == len(page["urls"]) == len(found.runs)
+    failed = next(row for row in page["rows"] if row[2] == FAILED)
+    assert failed[-1] == f"ValueError: {SCRIPT}{IMAGE}"
+    assert failed[titles.index("test accuracy")] is None
+
+
+# ---- what the page says ------------------------------------------------------------------------
+
+
+def test_claims_that_were_run_come_first_then_the_exact_ones():
+    views = verdicts.claim_views(claims_table(judgements()))
+    assert [view.id for view in views] == ["up", "down", "wide", "mixed", "exact", "absent"]
+    texts = {view.id: [badge.text for badge in view.badges] for view in views}
+    assert texts["up"] == [SUPPORTED]
+    assert texts["down"] == [CONTRADICTED]
+    assert texts["wide"] == [INCONCLUSIVE]
+    assert texts["mixed"] == [f"2 {SUPPORTED}", f"1 {INCONCLUSIVE}"]
+    assert texts["absent"] == [NOT_RUN]
+    assert [part.name for part in views[0].beside] == ["other"]
+    assert views[4].parts[0].holm is None
+
+
+def test_a_verdict_lost_to_the_correction_is_said():
+    barely = [finding([1.0, 1.3, 0.8], str(i)) for i in range(5)]
+    assert {part.verdict for part in barely} == {SUPPORTED}
+    [view] = verdicts.claim_views(claims_table([Judgement(claim("many"), barely)]))
+    assert [badge.text for badge in view.badges] == [SUPPORTED]
+    assert [badge.text for badge in view.holm] == [INCONCLUSIVE]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        ((60.4, 57.541, 63.259), "60.4 [57.5, 63.3]"),
+        ((-0.25, -0.3742, -0.1258), "−0.25 [−0.37, −0.13]"),
+        ((3.1e-13, np.nan, np.nan), "3.1e-13"),
+        ((1.0, 1.0, 1.0), "1 [1, 1]"),
+        ((np.nan, np.nan, np.nan), "–"),
+    ],
+)
+def test_effects_have_the_digits_their_interval_allows(estimate, text):
+    assert verdicts.interval(*estimate) == text
+
+
+def test_settings_are_told_apart_by_whether_they_vary():
+    rows = [
+        {"norm.kind": "batch", "init.kind": kind, "init.stddev": s, "model.kind": "mlp", "seed": i}
+        for i, (kind, s) in enumerate([("he", None), ("gaussian", 0.05)])
+    ]
+    told = content.settings(pd.DataFrame(rows))
+    assert [setting.key for setting in told.varying] == ["init.kind", "seed"]
+    assert [(s.key, list(s.values)) for s in told.following] == [("init.stddev", ["0.05", "null"])]
+    assert [setting.key for setting in told.constant] == ["norm.kind", "model.kind"]
+
+
+def test_runs_with_the_same_trouble_are_one_problem(found, tmp_path):
+    failed, unfinished = content.problem_list(found, tmp_path)
+    assert (failed.status, failed.count) == (FAILED, 1)
+    assert failed.reason == f"ValueError: {SCRIPT}{IMAGE}"
+    assert unfinished.reason == "no result.json; last evaluated at step 10"
+    assert [name for name, _ in unfinished.links] == ["unfinished"]
+
+
+def test_machines_are_counted_and_missing_ones_too():
+    machine = {"cpu": "EPYC", "cores": 2, "gpu": None}
+    table = pd.DataFrame({"machine": [machine, machine, None], "threads": [1.0, 1.0, np.nan]})
+    told = dict(content.provenance(table))
+    assert told["machine"] == [("cpu EPYC, cores 2", 2), (content.NOT_RECORDED, 1)]
+    assert told["threads of a run"] == [("1", 2), (content.NOT_RECORDED, 1)]
+    assert told["versions"] == [(content.NOT_RECORDED, 3)]
+
+
+def test_a_report_of_one_run_without_claims_or_figures(found, tmp_path):
+    one = found.select(found.runs.index == found.runs.index[0])
+    page = write_report(tmp_path, one, [section(one, one.sweeps[0], [])], pd.DataFrame(), [], "x")
+    assert "1 run of 1 sweep" in page.read_text(encoding="utf-8")
+
+
+def test_a_figure_wanted_as_pdf_alone_is_saved_as_svg_too(tmp_path):
+    assert [Path(file).suffix for file in drawn(tmp_path, "pdf").files] == [".pdf", ".svg"]
+
+
+# ---- the page in a browser ---------------------------------------------------------------------
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    executable = next(filter(None, map(shutil.which, names)), None)
+    if executable is None:
+        if os.environ.get("BNEXP_BROWSER") == "required":
+            pytest.fail(f"no browser: none of {', '.join(names)} is installed")
+        pytest.skip(f"no browser: none of {', '.join(names)} is installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any) -> Any:
+    """A tab that notes what is said on the console and asked of a network."""
+    opened = browser.new_page(color_scheme="light")
+    opened.said, opened.asked = [], []
+    opened.on("console", lambda message: opened.said.append(message.text))
+    opened.on("pageerror", lambda error: opened.said.append(str(error)))
+    opened.on("request", lambda request: opened.asked.append(request.url))
+    return opened
+
+
+@pytest.fixture
+def page(tab: Any, path: Path) -> Iterator[Any]:
+    """The report, freshly opened; nothing may be said on the console or asked of a network."""
+    tab.set_viewport_size({"width": 1200, "height": 900})
+    tab.emulate_media(media="screen", color_scheme="light")
+    tab.goto(path.as_uri())
+    tab.wait_for_selector(".tabulator-row")
+    yield tab
+    assert tab.evaluate("window.pwned") is None
+    assert tab.said == []
+    schemes = {urlparse(url).scheme for url in tab.asked if url != path.as_uri()}
+    assert schemes <= {"data", "blob"}
+
+
+def chart(page: Any, sweep: str) -> Any:
+    """The interactive curves of a sweep, scrolled to, so that they are drawn."""
+    box = page.get_by_role("group", name=f"Interactive curves of {sweep}", exact=True)
+    box.scroll_into_view_if_needed()
+    box.locator("canvas").wait_for()
+    return box
+
+
+def point_at_a_line(page: Any, box: Any, share: float = 0.5) -> str:
+    """Moves the pointer down the plot until a tooltip shows; its text."""
+    area = box.locator(".u-over").bounding_box()
+    x = area["x"] + share * area["width"]
+    for y in np.linspace(area["y"] + 2, area["y"] + area["height"] - 2, 30):
+        page.mouse.move(x, float(y))
+        if box.locator(".tip").is_visible():
+            return box.locator(".tip").inner_text()
+    raise AssertionError("no tooltip anywhere")
+
+
+def told(text: str) -> tuple[str, str, float, float, float]:
+    """Arm, condition, x, mean and half the interval of a tooltip."""
+    arm, condition, point = text.split("\n") if text.count("\n") == 2 else [*text.split("\n"), ""]
+    if not point:
+        condition, point = "", condition
+    numbers = re.fullmatch(r".*? ([\d.,]+): ([\d.e+-]+) ± ([\d.e+-]+), n = 3", point)
+    assert numbers, text
+    return arm.strip(), condition, *(float(n.replace(",", "")) for n in numbers.groups())
+
+
+def ink(box: Any, colour: str) -> int:
+    """How many pixels of the chart have just this colour."""
+    pixels = imread(io.BytesIO(box.locator("canvas").screenshot()))[..., :3]
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return int((np.rint(255 * pixels) == channels).all(axis=-1).sum())
+
+
+def test_pointing_at_a_curve_tells_its_mean_and_interval(page, found):
+    box = chart(page, "quickstart")
+    for metric, x in product(("val_accuracy", "val_loss"), ("step", "seconds")):
+        check_tooltip(page, box, found.of_sweep("quickstart"), metric, x)
+
+
+def check_tooltip(page: Any, box: Any, runs: Runs, metric: str, x: str) -> None:
+    box.get_by_label("metric").select_option(label=style.METRIC_LABELS[metric])
+    box.get_by_label("against").select_option(x)
+    text = point_at_a_line(page, box)
+    arm, condition, at, mean, half = told(text)
+    assert style.X_LABELS[x] in text
+    means = mean_curves(runs, metric)
+    line = means[(means["arm"].map(style.label) == arm) & (means["condition"] == condition)]
+    row = line.iloc[(line[x] - at).abs().argmin()]
+    assert (at, mean) == pytest.approx((row[x], row["mean"]), rel=2e-4)
+    assert half == pytest.approx(row["high"] - row["mean"], rel=6e-3, abs=1e-4)
+
+
+def test_unticking_an_arm_takes_its_lines_away(page):
+    box = chart(page, "original")
+    none, batch = style.ARM_COLOURS["none"], style.ARM_COLOURS["batch"]
+    assert ink(box, none) > 200
+    assert ink(box, batch) > 200
+    box.get_by_label("no normalization").uncheck()
+    assert ink(box, none) == 0
+    assert ink(box, batch) > 200
+    box.get_by_label("Batch Normalization").uncheck()
+    assert "Nothing is chosen" in box.inner_text()
+    box.get_by_label("no normalization").check()
+    assert ink(box, none) > 200
+
+
+def test_unticking_a_value_takes_its_lines_away(page):
+    box = chart(page, "quickstart")
+    assert box.locator(".legend li").count() == 4
+    box.get_by_label("0.1", exact=True).uncheck()
+    names = box.locator(".legend li").all_inner_texts()
+    assert [name.strip() for name in names] == [
+        "no normalization, lr=1",
+        "Batch Normalization, lr=1",
+    ]
+
+
+def test_diverged_runs_are_crosses(page):
+    box = chart(page, SWEEP)
+    assert "A red × is where a run diverged" in box.inner_text()
+    assert "1 diverged before the first evaluation." in box.inner_text()
+    assert ink(box, style.DIVERGED_COLOUR) > 20
+
+
+def test_text_of_runs_stays_text(page):
+    box = chart(page, SWEEP)
+    box.get_by_label(SCRIPT).uncheck()
+    box.get_by_label(SCRIPT).check()
+    assert any(SCRIPT in item for item in box.locator(".legend li").all_inner_texts())
+    body = page.locator("body").inner_text()
+    for text in (f"ValueError: {SCRIPT}{IMAGE}", f"Title {SCRIPT}", f"Caption {IMAGE}", SWEEP):
+        assert text in body
+    page.get_by_label("Filter by error").fill("<script>")
+    cells = page.locator(".tabulator-row").first.inner_text()
+    assert SCRIPT + IMAGE in cells
+    assert page.locator("img[src=x]").count() == 0
+
+
+def cells_of(page: Any, title: str) -> list[str]:
+    """What the rows in view have in a column, once they are drawn."""
+    page.locator(".tabulator-row").first.wait_for()
+    titles = page.locator(".tabulator-col .sort").all_inner_texts()
+    cells = page.locator(f'.tabulator-cell[tabulator-field="{titles.index(title)}"]')
+    return cells.all_inner_texts()
+
+
+def test_a_header_sorts_numbers_by_size_with_empty_cells_last(page):
+    for order in ("ascending", "descending"):
+        page.get_by_role("button", name="seconds", exact=True).click()
+        page.locator(f'.tabulator-col[aria-sort="{order}"]').wait_for()
+        page.wait_for_timeout(100)
+        shown = [float(cell) for cell in cells_of(page, "seconds") if cell]
+        assert shown == sorted(shown, reverse=order == "descending")
+        assert len(shown) > 10
+        # as text, "7.6" would come after "152.4"
+        assert shown[0] > 100 if order == "descending" else shown[0] < 10
+
+
+def test_filters_narrow_the_rows_and_the_count(page, found):
+    total = len(found.runs)
+    good = int(((found.runs["sweep"] == "quickstart") & (found.runs["test_accuracy"] > 0.9)).sum())
+    assert 0 < good < 12
+
+    def expect_count(count: int) -> None:
+        page.get_by_text(f"{count} of {total} runs", exact=True).wait_for(timeout=3000)
+
+    expect_count(total)
+    page.get_by_label("Filter by sweep").fill("quick")
+    expect_count(12)
+    page.get_by_label("Filter by test accuracy").fill(">0.9")
+    expect_count(good)
+    assert all(float(cell) > 0.9 for cell in cells_of(page, "test accuracy"))
+    page.get_by_label("Filter by sweep").fill("")
+    page.get_by_label("Filter by test accuracy").fill("")
+    page.get_by_label("Filter by status").select_option("unfinished")
+    expect_count(1)
+
+
+def test_the_download_is_what_is_shown(page, tmp_path):
+    page.get_by_label("Filter by sweep").fill("original")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    saved = tmp_path / "runs.csv"
+    download.value.save_as(saved)
+    table = pd.read_csv(saved)
+    assert set(table["sweep"]) == {"original"}
+    assert len(table) == 6
+    assert table["folder"].str.startswith("../original/").all()
+
+
+def test_links_lead_to_the_runs_folders(page):
+    page.get_by_label("Filter by sweep").fill("odd")
+    links = page.eval_on_selector_all(
+        ".tabulator-row a, #problems a", "(links) => links.map((link) => link.href)"
+    )
+    assert len(links) > 12
+    for link in links:
+        assert (Path(unquote(urlparse(link).path)) / "config.yaml").is_file(), link
+
+
+def test_the_theme_can_be_changed(page):
+    background = "getComputedStyle(document.body).backgroundColor"
+    chart(page, "original")
+    light = page.evaluate(background)
+    page.locator("#theme").click()
+    dark = page.evaluate(background)
+    assert (light, dark) == ("rgb(255, 255, 255)", "rgb(22, 24, 28)")
+    assert ink(chart(page, "original"), data.on_dark(style.ARM_COLOURS["batch"])) > 200
+
+
+def test_claims_open_to_their_parts_and_absent_ones_say_what_to_run(page):
+    row = page.locator("details.claim", has_text="Statement of mixed.")
+    assert row.get_by_role("table").is_hidden()
+    row.locator("summary").click()
+    assert row.locator("tbody tr").count() == 3
+    assert page.get_by_text("python -m bnexp.run experiment=fig1").is_hidden()
+    page.locator("details.absent summary").click()
+    assert page.get_by_text("python -m bnexp.run experiment=fig1").is_visible()
+
+
+def test_it_prints_with_the_runs_as_rows_and_the_claims_open(page):
+    page.emulate_media(media="print")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    assert page.locator(".tabulator").is_hidden()
+    assert page.locator(".printed tbody tr").count() > 12
+    assert page.locator(".controls").count() == 0 or page.locator(".controls").first.is_hidden()
+
+
+def test_nothing_is_wider_than_the_page(page):
+    for sweep in ("quickstart", "original", SWEEP):
+        chart(page, sweep)
+    for width in (1200, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(100)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
