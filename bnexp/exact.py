@@ -4,7 +4,7 @@ Every check runs the layer over several shapes, epsilons and seeds, in float64, 
 largest error with a limit. Importing this module does not import TensorFlow.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bnexp import backend
-from bnexp.analysis.claims.model import Claim, Finding
+from bnexp.analysis.claims.model import Claim, Finding, Judgement
 from bnexp.analysis.statistics import CONTRADICTED, SUPPORTED, Estimate
 
 MAPS = ((3, 5, 4, 3), (8, 6, 7, 5))  # (batch, height, width, features)
@@ -38,6 +38,11 @@ def batch_norm(**arguments: Any) -> Any:
     from bnexp.normalization import BatchNorm
 
     return BatchNorm(**arguments)
+
+
+def judgements(found: Mapping[str, Sequence[Finding]]) -> list[Judgement]:
+    """The exact claims with what `findings` found."""
+    return [Judgement(claim, found[claim.id]) for claim in EXACT]
 
 
 def findings() -> dict[str, list[Finding]]:

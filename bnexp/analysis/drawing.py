@@ -1,5 +1,6 @@
 """A drawn figure with what must be said of it."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,13 @@ class Drawing:
     title: str
     caption: str
     figure: Figure
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows of it."""
+        picture = io.BytesIO()
+        with matplotlib.rc_context(style.RC):
+            self.figure.savefig(picture, format="png", dpi=100)
+        return picture.getvalue()
 
     def save(self, folder: Path, formats: Sequence[str], prefix: str = "") -> Saved:
         """Writes the figure in every format, and in SVG if a page could show none of them.

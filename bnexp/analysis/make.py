@@ -75,7 +75,7 @@ def make_report(
     sweeps = {sweep: found.of_sweep(sweep) for sweep in found.sweeps}
     made = _made(sweeps, out, options)
     sections = [_section(sweep, runs, made[sweep]) for sweep, runs in sweeps.items()]
-    claims = claims_table(judge(found, _findings(made[EXACT])))
+    claims = claims_table(judge(found) + exact.judgements(_findings(made[EXACT])))
     tables.write_table(out / "tables" / "claims", claims, tables.claims_text(claims))
     overview = [
         drawing.save(out / "figures", options.formats) for drawing in figures.claims_figures(claims)

@@ -1,12 +1,9 @@
-"""All claims in order, and their judgement."""
-
-from collections.abc import Mapping, Sequence
+"""All claims that runs can judge, in order, and their judgement."""
 
 from bnexp.analysis.claims import figure1, mechanism, recipe, robustness
-from bnexp.analysis.claims.model import Claim, Finding, Judgement
+from bnexp.analysis.claims.model import Claim, Judgement
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import MeasureError
-from bnexp.exact import EXACT
 
 # In the order of the tables: what the paper shows first, first.
 CLAIMS = (
@@ -17,19 +14,9 @@ CLAIMS = (
 )
 
 
-def judge(found: Runs, exact: Mapping[str, Sequence[Finding]] | None = None) -> list[Judgement]:
-    """Every claim, judged from the runs of its sweep.
-
-    Args:
-        found: runs of any sweeps; a claim's sweep is known by its name.
-        exact: what the checks of the exact claims found; None: they were not run.
-    """
-    of_sweeps = [_judged(claim, found) for claim in CLAIMS]
-    checked = [
-        Judgement(claim, exact[claim.id]) if exact else Judgement(claim, [], "not checked here")
-        for claim in EXACT
-    ]
-    return of_sweeps + checked
+def judge(found: Runs) -> list[Judgement]:
+    """Every claim that runs can judge, from the runs of its sweep, known by its name."""
+    return [_judged(claim, found) for claim in CLAIMS]
 
 
 def _judged(claim: Claim, found: Runs) -> Judgement:
