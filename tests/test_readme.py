@@ -26,7 +26,9 @@ def test_the_table_of_the_original_run_is_that_of_the_committed_runs():
     runs = found.of_sweep("original")
     text = tables.as_text(tables.summarize(runs)).to_markdown(index=False)
     assert text in README
-    assert text + "\n" == (REFERENCE / "report/original_summary.md").read_text(encoding="utf-8")
+    assert text + "\n" == (REFERENCE / "report/tables/original_summary.md").read_text(
+        encoding="utf-8"
+    )
 
     batch = runs.runs[runs.runs["arm"] == "batch"]
     early = runs.history[runs.history["step"] == 200].set_index("run")["val_accuracy"]
@@ -82,6 +84,17 @@ def test_the_layers_example_runs():
     model: keras.Model = names["model"]
     outputs = model(np.ones((4, 7), "float32"), training=True)
     assert outputs.shape == (4, 100)
+
+
+def test_the_notebooks_example_runs(monkeypatch):
+    monkeypatch.chdir(REFERENCE.parent.parent)
+    example = block("python", "load_runs(").replace("outputs/", "outputs/reference/")
+    *statements, last = example.strip().splitlines()
+    names: dict = {}
+    exec("\n".join(statements), names)
+    compared = names["compare"](names["runs"], "test_accuracy")
+    assert list(compared["verdict"]) == ["supported", "supported"]
+    assert eval(last, names)._repr_png_().startswith(b"\x89PNG")
 
 
 def test_columns_of_history_are_those_listed():

@@ -155,11 +155,15 @@ LATEX_SYMBOLS |= {"‖": r"$\|$", "∂": r"$\partial$", "≥": r"$\geq$", "η": 
 LATEX_SYMBOLS |= {"λ": r"$\lambda$", "μ": r"$\mu$", "½": r"$\frac12$", "·": r"$\cdot$", "§": r"\S "}
 
 
+LONG = 60  # characters, from which on a column of a LaTeX table breaks its lines
+
+
 def as_latex(table: pd.DataFrame) -> str:
     """A booktabs table; every character that LaTeX would read as a command is escaped."""
     styled = table.style.hide(axis="index").format(escape="latex")
     styled = styled.format_index(escape="latex", axis="columns")
-    columns = "l" * len(table.columns)
+    widest = [int(column.astype(str).str.len().max()) for _, column in table.items()]
+    columns = "".join("l" if width <= LONG else r"p{0.35\linewidth}" for width in widest)
     text = styled.to_latex(hrules=True, column_format=columns)
     for symbol, command in LATEX_SYMBOLS.items():
         text = text.replace(symbol, command)
