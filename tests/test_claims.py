@@ -329,7 +329,7 @@ def test_a_diverged_run_counts_as_chance_in_accuracy():
 def test_the_edge_of_the_grid_is_told():
     [first, *_] = findings("higher-accuracy", 1)
     assert "learning rate 1 with BN, 1 without" in first.sentence
-    assert "(with BN the highest tried and without BN the highest tried)" in first.sentence
+    assert "; with BN the highest tried and without BN the highest tried)" in first.sentence
 
 
 def test_a_ratio_below_two_does_not_support_higher_rates():

@@ -37,8 +37,8 @@ class Runs:
 
     @property
     def sweeps(self) -> list[str]:
-        """The sweeps' names, in order."""
-        return [] if self.runs.empty else list(self.runs[SWEEP].unique())
+        """The sweeps' names, sorted."""
+        return [] if self.runs.empty else sorted(self.runs[SWEEP].unique())
 
     def of_sweep(self, sweep: str) -> "Runs":
         """The runs of one sweep, with arms and conditions named by what varies within it."""

@@ -34,7 +34,7 @@ def rates(none: Tuned, batch: Tuned) -> str:
     text = f"learning rate {batch.rate:g} with BN, {none.rate:g} without"
     edges = [("with", batch), ("without", none)]
     told = [f"{word} BN the {arm.edge} tried" for word, arm in edges if arm.edge]
-    return f"{text} ({' and '.join(told)})" if told else text
+    return f"{text}; {' and '.join(told)}" if told else text
 
 
 def at_rate(table: pd.DataFrame, rate: float) -> pd.DataFrame:

@@ -122,4 +122,4 @@ def shown(effect: Estimate, digits: int = 2) -> str:
     text = f"{effect.mean:+.{digits}f}"
     if effect.n > 1:
         text += f" [{effect.low:.{digits}f}, {effect.high:.{digits}f}]"
-    return f"{text}, n = {effect.n}"
+    return f"{text.replace('-', '−')}, n = {effect.n}"

@@ -31,10 +31,10 @@ def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
     drawn = conditions[: panels.MAX_PANELS]
     figure = _draw(shown, drawn, metric, x)
     title = style.METRIC_LABELS[metric].partition(" (")[0].capitalize()
-    yield Drawing(metric, title, _caption(shown, conditions, how), figure)
+    yield Drawing(metric, title, _caption(shown, conditions, how, metric), figure)
 
 
-def _caption(runs: Runs, conditions: list[str], how: str) -> str:
+def _caption(runs: Runs, conditions: list[str], how: str, metric: str) -> str:
     few = panels.seeds(runs)
     text = f"Mean of {few} (thick)"
     if runs.runs.groupby([CONDITION, ARM])["seed"].nunique().max() >= MIN_SEEDS:
@@ -44,6 +44,8 @@ def _caption(runs: Runs, conditions: list[str], how: str) -> str:
         text += f" The first {panels.MAX_PANELS} of {len(conditions)} conditions."
     if (runs.runs["status"] == DIVERGED).any():
         text += " A red cross: the run diverged there; the mean ends with its first seed."
+    if "loss" in metric and (runs.history[metric] > panels.MAX_LOSS).any():
+        text += f" Losses above {panels.MAX_LOSS:g} lie outside."
     return text
 
 

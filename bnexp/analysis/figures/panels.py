@@ -18,6 +18,7 @@ from bnexp.runs import DIVERGED
 WIDTH, HEIGHT = 3.0, 2.3  # inches, of a panel
 MAX_COLUMNS = 5
 MAX_PANELS = 36
+MAX_LOSS = 30.0  # nats, some 13 times that of guessing; what lies beyond would hide the rest
 
 
 def grid(titles: Sequence[str], columns: int = 0) -> tuple[Figure, list[Axes]]:
@@ -146,7 +147,7 @@ def limits(axis: Axes, values: pd.Series, *, accuracy: bool) -> None:
         axis.set_ylim(max(0, low - margin), min(1, high + margin))
     elif low > 0:
         logarithmic(axis, "y")
-        axis.set_ylim(low / 1.2, high * 1.2)
+        axis.set_ylim(low / 1.2, min(high * 1.2, MAX_LOSS))
 
 
 def seeds(runs: Runs) -> str:

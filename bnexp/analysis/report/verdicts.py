@@ -55,7 +55,7 @@ class ClaimView:
     rule: str
     badges: Sequence[Badge]
     holm: Sequence[Badge]
-    sentences: Sequence[str]
+    sentences: Sequence[tuple[str, str]]  # part and what was seen of it
     parts: Sequence[Part]
     beside: Sequence[Part]
 
@@ -86,10 +86,17 @@ def _claim(rows: pd.DataFrame) -> ClaimView:
         rule=str(first["rule"]),
         badges=badges,
         holm=corrected if corrected != badges else [],
-        sentences=[str(sentence) for sentence in judged["sentence"] if sentence],
+        sentences=_sentences(judged),
         parts=[_part(row) for _, row in judged.iterrows()],
         beside=[_part(row) for _, row in rows[beside].iterrows()],
     )
+
+
+def _sentences(judged: pd.DataFrame) -> list[tuple[str, str]]:
+    """What was seen of each part, with the part's name where there are several."""
+    several = len(judged) > 1
+    pairs = zip(judged["part"], judged["sentence"], strict=True)
+    return [(str(part) if several else "", str(sentence)) for part, sentence in pairs if sentence]
 
 
 def _badges(verdicts: Iterable[str]) -> list[Badge]:
