@@ -67,8 +67,10 @@ class Drawing:
         name = prefix + self.name
         paths = [folder / f"{name}.{kind}" for kind in formats]
         with matplotlib.rc_context(style.RC):
-            self.figure.draw_without_rendering()
-            self.figure.set_layout_engine("none")  # laid out once, not once a format
+            layout = self.figure.get_layout_engine()
+            if layout is not None:  # laid out once, not once a format
+                layout.execute(self.figure)
+                self.figure.set_layout_engine("none")
             for kind, path in zip(formats, paths, strict=True):
                 self.figure.savefig(path, metadata=dated.get(kind))
         return Saved(name, self.title, self.caption, [str(path) for path in paths])

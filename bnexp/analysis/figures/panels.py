@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatterSciNotation
+from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 
 from bnexp.analysis import style
 from bnexp.analysis.loading import Runs
@@ -18,6 +18,7 @@ from bnexp.runs import DIVERGED
 WIDTH, HEIGHT = 3.0, 2.3  # inches, of a panel
 MAX_COLUMNS = 5
 MAX_PANELS = 36
+ENOUGH_DECADES = 100  # ratio from which on powers of ten suffice as ticks
 MAX_LOSS = 30.0  # nats, some 13 times that of guessing; what lies beyond would hide the rest
 
 
@@ -128,12 +129,15 @@ class PlainLog(LogFormatterSciNotation):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
-def logarithmic(axis: Axes, which: str) -> None:
-    """Makes an axis ("x" or "y") logarithmic, with plain numbers."""
+def logarithmic(axis: Axes, which: str, values: pd.Series) -> None:
+    """Makes an axis ("x" or "y") logarithmic, with plain numbers, for positive values."""
     getattr(axis, f"set_{which}scale")("log")
     part = getattr(axis, f"{which}axis")
     part.set_major_formatter(PlainLog())
-    part.set_minor_formatter(PlainLog(minor_thresholds=(1, 0.4)))
+    if values.max() > ENOUGH_DECADES * values.min():
+        part.set_minor_locator(NullLocator())
+    else:
+        part.set_minor_formatter(PlainLog(minor_thresholds=(1, 0.4)))
 
 
 def limits(axis: Axes, values: pd.Series, *, accuracy: bool) -> None:
@@ -146,7 +150,7 @@ def limits(axis: Axes, values: pd.Series, *, accuracy: bool) -> None:
         margin = max(0.06 * (high - low), 0.002)
         axis.set_ylim(max(0, low - margin), min(1, high + margin))
     elif low > 0:
-        logarithmic(axis, "y")
+        logarithmic(axis, "y", values)
         axis.set_ylim(low / 1.2, min(high * 1.2, MAX_LOSS))
 
 

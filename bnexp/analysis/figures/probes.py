@@ -137,7 +137,7 @@ def _layers(members: pd.DataFrame, table: pd.DataFrame, label: str) -> Figure:
             mean = runs.groupby("step")["value"].mean()
             axis.plot(mean.index, mean, color=colours[arm], linewidth=1.6)
     if (table["value"] > 0).all():
-        panels.logarithmic(axes[0], "y")
+        panels.logarithmic(axes[0], "y", table["value"])
     panels.label_axes(figure, axes, style.X_LABELS["step"], label)
     panels.legend(figure, arms)
     return figure

@@ -48,7 +48,7 @@ def _draw(runs: Runs, table: pd.DataFrame, conditions: list[str]) -> Figure:
             chosen = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
             if len(chosen):
                 _arm(axis, chosen, colours[arm], height=0.03 + 0.05 * i)
-    panels.logarithmic(axes[0], "x")
+    panels.logarithmic(axes[0], "x", table[LR])
     _rate_ticks(axes[0], table[LR])
     panels.limits(axes[0], table[VALIDATION].dropna(), accuracy=True)
     panels.label_axes(figure, axes, style.LR_LABEL, FINAL)

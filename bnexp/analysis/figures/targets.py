@@ -54,7 +54,7 @@ def _draw(runs: Runs, conditions: list[str]) -> Figure:
             _row(axis, runs.runs[runs.runs[CONDITION] == condition], steps, row, arms)
         axis.set_title(f"{target:.0%} validation accuracy")
         axis.set_xlabel(style.X_LABELS["step"])
-    panels.logarithmic(axes[0], "x")
+    panels.logarithmic(axes[0], "x", runs.history["step"])
     names = [condition or "all runs" for condition in conditions]
     axes[0].set_yticks(range(len(conditions)), names)
     axes[0].set_ylim(len(conditions) - 0.4, -0.6)
