@@ -1,5 +1,6 @@
 """From run folders to a folder of figures, tables, verdicts and one report page."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -167,36 +168,37 @@ def _findings(value: dict[str, Any]) -> dict[str, list[Finding]]:
 
 def draw_sweep(runs: Runs, sweep: str, out: Path, options: Options) -> dict[str, Any]:
     """Writes one sweep's figures and tables; returns what the page needs, for JSON."""
-    summary = tables.summarize(runs)
-    text = tables.as_text(summary)
-    tables.write_table(out / "tables" / f"{sweep}_summary", summary, text)
-    _write_figure3(runs, sweep, out)
+    summary, steps = tables.summarize(runs), _figure3(runs)
+    text = {"summary": tables.as_text(summary)}
+    tables.write_table(out / "tables" / f"{sweep}_summary", summary, text["summary"])
+    if len(steps):
+        text["figure3"] = tables.figure3_text(steps)
+        tables.write_table(out / "tables" / f"{sweep}_figure3", steps, text["figure3"])
     drawn = figures.sweep_figures(runs, options.metrics, options.x)
     saved = [drawing.save(out / "figures", options.formats, f"{sweep}_") for drawing in drawn]
     return {
-        "summary": text.astype(str).to_dict("list"),
+        "tables": {name: table.astype(str).to_dict("list") for name, table in text.items()},
         "figures": [asdict(figure) for figure in saved],
     }
 
 
 def _section(sweep: str, runs: Runs, made: Mapping[str, Any]) -> Section:
     drawn = [Saved(**figure) for figure in made["figures"]]
-    return Section(sweep, runs, pd.DataFrame(made["summary"]), drawn, _commands(runs))
+    text = {name: pd.DataFrame(table) for name, table in made["tables"].items()}
+    return Section(
+        sweep, runs, text["summary"], drawn, _commands(runs), text.get("figure3", pd.DataFrame())
+    )
 
 
-def _write_figure3(runs: Runs, sweep: str, out: Path) -> None:
-    """The table of the paper's Fig. 3 for each network, where there is a baseline."""
-    if LR not in runs.runs or runs.runs[LR].nunique() < 2:
-        return
+def _figure3(runs: Runs) -> pd.DataFrame:
+    """The table of the paper's Fig. 3 for each network; empty where there is no baseline."""
+    if runs.runs[LR].nunique() < 2:
+        return pd.DataFrame()
     parts = []
     for part, chosen in measures.parts(runs, LR):
-        try:
+        with contextlib.suppress(measures.MeasureError):
             parts.append(figure3(chosen).assign(network=part))
-        except measures.MeasureError:
-            continue
-    if parts:
-        table = pd.concat(parts, ignore_index=True)
-        tables.write_table(out / "tables" / f"{sweep}_figure3", table, tables.figure3_text(table))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _commands(runs: Runs) -> list[str]:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ LICENCES = ("vendor/uPlot.LICENSE", "vendor/tabulator.LICENSE")
 STYLES = ("vendor/uPlot.min.css", "vendor/tabulator_simple.min.css", "page.css")
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 MAX_SUMMARY_ROWS = 200
-TEXT_COLUMNS = (CONDITION, ARM, "ended")
+TEXT_COLUMNS = (CONDITION, ARM, "ended", "network")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Section:
         summary: the table for people: `tables.as_text(...)`.
         figures: saved as SVG or PNG (or both).
         commands: lines of the sweep's commands.log; may be empty.
+        figure3: steps to the baseline's maximum, for people; may be empty.
     """
 
     sweep: str
@@ -46,6 +47,7 @@ class Section:
     summary: pd.DataFrame
     figures: Sequence[Saved]
     commands: Sequence[str]
+    figure3: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def write_report(
@@ -141,11 +143,16 @@ def _section(section: Section) -> dict[str, Any]:
         "curves": data.as_json(curves) if curves else None,
         "omitted": max(0, curves["total"] - data.MAX_GROUPS) if curves else 0,
         "figures": [_figure(figure) for figure in section.figures],
-        "columns": list(section.summary.columns),
-        "rows": section.summary.head(MAX_SUMMARY_ROWS).to_dict("records"),
-        "all_rows": len(section.summary),
+        "summary": _table(section.summary),
+        "figure3": _table(section.figure3),
         "colours": _colours(list(table[ARM].drop_duplicates())),
     }
+
+
+def _table(text: pd.DataFrame) -> dict[str, Any]:
+    """A table for people, as far as the page shows it."""
+    rows = text.head(MAX_SUMMARY_ROWS).to_dict("records")
+    return {"columns": list(text.columns), "rows": rows, "all_rows": len(text)}
 
 
 def _colours(arms: Sequence[str]) -> dict[str, tuple[str, str]]:
