@@ -1,0 +1,39 @@
+"""bnexp itself: its compiled loop on the preset of the task."""
+
+import numpy as np
+
+from rivals.task import asked, serve
+
+
+def main() -> None:
+    """The contender; a whole run is `python -m bnexp.run`, not this."""
+    order = asked()
+    from bnexp import backend
+    from bnexp.data import load
+    from bnexp.program import BatchOrder, on_device, program_for
+    from bnexp.run import compose
+
+    backend.start(order.threads)
+    config = compose(*order.task.overrides)
+    dataset = load(config.data)
+    program = program_for(config, dataset)
+    program.reset(config)
+    train_split = on_device(dataset.train)
+    batches = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
+    position = 0
+
+    def train(steps: int) -> None:
+        nonlocal position
+        end = position + steps
+        while position < end:
+            size = min(program.steps_per_call, end - position)
+            made = program.train(
+                train_split, batches, config.optimizer, position, size, np.float32(0)
+            )
+            position = made.end
+
+    serve(train)
+
+
+if __name__ == "__main__":
+    main()
