@@ -15,7 +15,8 @@ __version__ = "0.1.0"
 
 @wrapt.when_imported("keras")
 def _register_layers(_: Any) -> None:
-    importlib.import_module("bnexp.normalization")
+    for module in ("bnexp.normalization", "bnexp.dense"):
+        importlib.import_module(module)
 
 
 def __getattr__(name: str) -> Any:

@@ -91,14 +91,14 @@ def machine() -> dict[str, Any]:
     gpus = tf.config.list_physical_devices("GPU")
     details = map(tf.config.experimental.get_device_details, gpus)
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "gpu": [detail.get("device_name", "unknown") for detail in details],
     }
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     """The model as Linux tells it; elsewhere, or where it does not, the architecture."""
     try:
         told = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 
 from bnexp.config import Init, Model, Norm
+from bnexp.dense import TransposedDense
 from bnexp.normalization import BatchNorm
 from bnexp.seeds import stream_seed
 
@@ -79,7 +80,7 @@ class _Stack:
 def _mlp(config: Model, stack: _Stack, x: keras.KerasTensor) -> keras.KerasTensor:
     x = keras.layers.Flatten(dtype=stack.policy, name="flatten")(x)
     for index, units in enumerate(config.hidden, start=1):
-        x = stack.normalized(f"dense_{index}", _dense(units), x)
+        x = stack.normalized(f"dense_{index}", _dense(units, TransposedDense), x)
     return x
 
 
@@ -96,9 +97,11 @@ def _cnn(config: Model, stack: _Stack, x: keras.KerasTensor) -> keras.KerasTenso
     return x
 
 
-def _dense(units: int) -> Callable[..., keras.layers.Layer]:
+def _dense(
+    units: int, kind: type[keras.layers.Dense] = keras.layers.Dense
+) -> Callable[..., keras.layers.Layer]:
     def layer(**kwargs: object) -> keras.layers.Layer:
-        return keras.layers.Dense(units, kernel_initializer="zeros", **kwargs)
+        return kind(units, kernel_initializer="zeros", **kwargs)
 
     return layer
 
@@ -146,7 +149,7 @@ def initialize(model: keras.Model, init: Init, seed: int) -> None:
         if isinstance(layer, keras.layers.Conv2D) and init.conv_stddev is not None:
             stddev = init.conv_stddev
         draw = INITIALIZERS[init.kind](stddev, stream_seed(seed, "weights", index))
-        layer.kernel.assign(draw(layer.kernel.shape))
+        layer.kernel.assign(_drawn(draw, layer))
         if layer.bias is not None:
             layer.bias.assign(keras.ops.full_like(layer.bias, init.bias))
     for layer in model.layers:
@@ -156,6 +159,13 @@ def initialize(model: keras.Model, init: Init, seed: int) -> None:
     for index, layer in enumerate(dropouts):
         # Keras's counter-based generator: the seed, then how often it was drawn from
         layer.seed_generator.state.assign([stream_seed(seed, "dropout", index), 0])
+
+
+def _drawn(draw: keras.initializers.Initializer, layer: keras.layers.Layer) -> keras.KerasTensor:
+    """Initial weights of a layer, the same however it keeps its kernel."""
+    if isinstance(layer, TransposedDense):
+        return keras.ops.transpose(draw(layer.kernel.shape[::-1]))
+    return draw(layer.kernel.shape)
 
 
 def _reset_norm(layer: BatchNorm) -> None:

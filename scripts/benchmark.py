@@ -105,9 +105,10 @@ def versions() -> dict[str, Any]:
     return found
 
 
-def available(names: Sequence[str], results: dict[str, Any]) -> list[str]:
+def available(workload: str, names: Sequence[str], results: dict[str, Any]) -> list[str]:
     """The contenders that can take part; why another cannot is noted in the results."""
-    absent = {name: contenders.missing(name) for name in names}
+    precision = task.TASKS[workload].precision
+    absent = {name: contenders.missing(name, precision) for name in names}
     results |= {name: {"missing": reason} for name, reason in absent.items() if reason}
     return [name for name in names if not absent[name]]
 
@@ -116,7 +117,7 @@ def steps(name: str, names: Sequence[str], repeats: int) -> dict[str, Any]:
     """Seconds of a training step of every contender, turn by turn, on one core."""
     results: dict[str, Any] = {}
     seconds: dict[str, list[float]] = {}
-    with ready(available(names, results), name, threads=1) as field:
+    with ready(available(name, names, results), name, threads=1) as field:
         for turn in range(1 + repeats):
             for contender in field:
                 count = STEPS[name] if contender.name != PEAK else 10
@@ -163,7 +164,7 @@ def sweeps(name: str) -> dict[str, Any]:
     count, length = SWEEPS[name]
     cores = os.cpu_count() or 1
     results: dict[str, Any] = {}
-    rivals = available(SWEEP_RIVALS, results)
+    rivals = available(name, SWEEP_RIVALS, results)
     mine = [our_sweep(name, count, length) for _ in range(2)]
     rate = 60 * count / statistics.median(mine)
     results[OURS] = {"runs_per_minute": rate, "seconds": mine, "runs": count, "ratio": 1.0}

@@ -30,14 +30,14 @@ def test_default_network_is_the_original_repositorys(compose):
 
 def test_protocol_p_normalizes_before_each_nonlinearity_without_a_bias(compose):
     model = network(compose("model=mlp"))
-    unit = ["Dense", "BatchNorm", "Activation"]
+    unit = ["TransposedDense", "BatchNorm", "Activation"]
     assert kinds(model) == ["Flatten", *unit * 3, "Dense"]
     assert [layer.bias is None for layer in weight_layers(model)] == [True, True, True, False]
 
 
 def test_position_post_normalizes_after_the_nonlinearity_and_keeps_the_bias(compose):
     model = network(compose("model=mlp", "norm.position=post"))
-    unit = ["Dense", "Activation", "BatchNorm"]
+    unit = ["TransposedDense", "Activation", "BatchNorm"]
     assert kinds(model) == ["Flatten", *unit * 3, "Dense"]
     assert all(layer.bias is not None for layer in weight_layers(model))
 

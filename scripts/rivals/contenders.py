@@ -30,6 +30,7 @@ class Kind:
     module: str
     variant: str = ""
     package: str = "tensorflow"
+    precisions: tuple[str, ...] = ("float32", "bfloat16")
 
 
 KINDS = {
@@ -38,14 +39,16 @@ KINDS = {
     "Keras fit, jit": Kind("keras_fit", "jit"),
     "PyTorch": Kind("pytorch", package="torch"),
     "PyTorch, compiled": Kind("pytorch", "compile", "torch"),
-    "TF 1 style": Kind("tf1"),
+    "TF 1 style": Kind("tf1", precisions=("float32",)),
     "matrix product": Kind("peak"),
 }
 
 
-def missing(name: str) -> str:
+def missing(name: str, precision: str) -> str:
     """Why a contender cannot take part; empty if it can."""
     kind = KINDS[name]
+    if precision not in kind.precisions:
+        return f"not in {precision}"
     if importlib.util.find_spec(kind.package) is None:
         return f"{kind.package} is not installed"
     if kind.variant == "compile" and shutil.which("g++") is None:
@@ -92,7 +95,11 @@ class Contender:
             text=True,
             preexec_fn=partial(pin, threads),
         )
-        self._read("ready")
+        try:
+            self._read("ready")
+        except ContenderError:
+            self.close()
+            raise
 
     def seconds(self, steps: int) -> float:
         """How long so many steps take.
@@ -110,6 +117,8 @@ class Contender:
         """Ends the process."""
         self._stream(self._process.stdin).close()
         self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            self._stream(stream).close()
 
     @staticmethod
     def _stream(stream: IO[str] | None) -> IO[str]:
