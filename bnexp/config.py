@@ -191,6 +191,7 @@ class Trainer:
     threads: int | None = None
     save_model: bool = False
     tensorboard: bool = False
+    profile: bool = False
     checkpoint_every: int | None = None
     checkpoint_seconds: float | None = 30.0
 
@@ -239,7 +240,14 @@ class Config:
 # What says where and how to run, not what: left out of a run's scientific config.
 IMMATERIAL = {"name", "output_dir", "rerun", "dry_run", "fail_fast"} | {
     f"trainer.{key}"
-    for key in ("threads", "save_model", "tensorboard", "checkpoint_every", "checkpoint_seconds")
+    for key in (
+        "threads",
+        "save_model",
+        "tensorboard",
+        "profile",
+        "checkpoint_every",
+        "checkpoint_seconds",
+    )
 }
 
 

@@ -1,7 +1,6 @@
 """Carries out one run: its folder, its lock, its log, its result, whatever happens."""
 
 import signal
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from bnexp.config import Config, ConfigError
 from bnexp.console import LogReporter, TerminalReporter
 from bnexp.data import LOCAL, load
 from bnexp.interrupt import listening
+from bnexp.stopwatch import Stopwatch
 
 # Not in result.json: another process has this run in hand just now.
 BUSY = "busy"
@@ -42,15 +42,18 @@ def execute(
         ConfigError: settings or data that cannot be used, or a folder that cannot be written.
         Interrupted: Ctrl-C or SIGTERM; the checkpoint is up to date.
     """
-    started = time.perf_counter()
+    watch = Stopwatch()
     folder = runs.run_folder(config)
     done = result_if_done(config)
     if done is not None:
         return done
     if config.data.kind in LOCAL:
-        check_data(config)  # told before the seconds that importing TensorFlow takes
-    threads = backend.start(config.trainer.threads or threads)
-    check_data(config)
+        with watch("load"):  # told before the seconds that importing TensorFlow takes
+            check_data(config)
+    with watch("import"):
+        threads = backend.start(config.trainer.threads or threads)
+    with watch("load"):
+        check_data(config)
     runs.make_folder(folder)
     try:
         with FileLock(folder / ".lock", timeout=0), listening(signal.SIGINT, signal.SIGTERM):
@@ -59,7 +62,7 @@ def execute(
                 return done
             if begin:
                 begin()
-            return _execute(config, folder, threads, started, terminal)
+            return _execute(config, folder, threads, watch, terminal)
     except Timeout:
         return {"status": BUSY}
 
@@ -89,35 +92,49 @@ def result_if_done(config: Config) -> dict[str, Any] | None:
 
 
 def _execute(
-    config: Config, folder: Path, threads: int, started: float, terminal: bool
+    config: Config, folder: Path, threads: int, watch: Stopwatch, terminal: bool
 ) -> dict[str, Any]:
-    (folder / "result.json").unlink(missing_ok=True)
-    if config.rerun:
-        checkpoint.remove(folder)
-    if not (folder / runs.CHECKPOINT).exists():
-        (folder / "run.log").unlink(missing_ok=True)
-    runs.write_config(folder, config)
+    _clear(folder, config.rerun)
+    with watch("write"):
+        runs.write_config(folder, config)
     reporter = TerminalReporter(folder, config.trainer.steps) if terminal else LogReporter(folder)
     with reporter:
-        result = _trained(config, folder, reporter)
+        result = _trained(config, folder, reporter, watch)
+    profile = watch.profile()
     result |= {
         "run_id": folder.name,
-        "total_seconds": time.perf_counter() - started,
+        "total_seconds": profile["total"],
         "threads": threads,
         **runs.provenance(),
         "machine": backend.machine(),
     }
+    if config.trainer.profile and result["status"] != runs.FAILED:
+        runs.write_profile(folder, profile)
     runs.write_result(folder, result)
     if result["status"] != runs.FAILED:
         checkpoint.remove(folder)
     return result
 
 
-def _trained(config: Config, folder: Path, reporter: LogReporter) -> dict[str, Any]:
-    from bnexp.training import train_and_evaluate
+def _clear(folder: Path, rerun: bool) -> None:
+    """Removes what an earlier start left and this one does not go on from."""
+    if rerun:
+        checkpoint.remove(folder)
+    outdated = ["result.json", runs.PROFILE]
+    if not (folder / runs.CHECKPOINT).exists():
+        outdated.append("run.log")
+    for name in outdated:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _trained(
+    config: Config, folder: Path, reporter: LogReporter, watch: Stopwatch
+) -> dict[str, Any]:
+    with watch("import"):
+        from bnexp.training import train_and_evaluate
 
     try:
-        return train_and_evaluate(config, folder, reporter).as_result()
+        return train_and_evaluate(config, folder, reporter, watch).as_result()
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever it is belongs to this run alone)

@@ -118,6 +118,11 @@ class Evaluator:
         sums = self._run(images, labels).numpy().astype(np.float64)
         return Metrics(*(float(total) / len(labels) for total in sums))
 
+    @property
+    def compilations(self) -> int:
+        """How often this has been compiled: once for every shape of images."""
+        return self._run.experimental_get_tracing_count()
+
     def _sums(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         total = images.shape[0]
 
@@ -167,6 +172,11 @@ class Program:
         """Sets weights, statistics and optimizer to the start of this run."""
         initialize(self.model, config.init, config.seed)
         self._updater.reset()
+
+    @property
+    def compilations(self) -> int:
+        """How often the functions on the network have been compiled."""
+        return self._steps.experimental_get_tracing_count() + self.evaluate.compilations
 
     @property
     def _variables(self) -> list[tf.Variable]:

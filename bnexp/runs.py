@@ -45,6 +45,7 @@ RESULT_FIELDS = (
 )
 LATER_FIELDS = ("machine",)  # written, but not required: older results lack them
 CHECKPOINT = "checkpoint"  # folder within a run's folder, while it is unfinished
+PROFILE = "profile.json"
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
 STATUSES = (FINISHED, DIVERGED, FAILED)
 
@@ -123,6 +124,15 @@ def write_result(folder: Path, result: dict[str, Any]) -> None:
     """result.json, the last file of a run; numbers that are not finite become null."""
     full = {field: _finite(result.get(field)) for field in (*RESULT_FIELDS, *LATER_FIELDS)}
     write_atomically(folder / "result.json", json.dumps(full, indent=2, allow_nan=False) + "\n")
+
+
+def write_profile(folder: Path, profile: dict[str, Any]) -> None:
+    """profile.json: where the run's seconds went, to the microsecond."""
+    rounded = {
+        key: round(value, 6) if isinstance(value, float) else value
+        for key, value in profile.items()
+    }
+    write_atomically(folder / PROFILE, json.dumps(rounded, indent=2) + "\n")
 
 
 def _finite(value: Any) -> Any:

@@ -5,6 +5,8 @@ stop.
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,11 +17,12 @@ import tensorflow as tf
 from bnexp import checkpoint, runs
 from bnexp.checkpoint import Progress
 from bnexp.config import Config, Trainer
-from bnexp.data import Dataset, load
+from bnexp.data import Dataset, Split, load
 from bnexp.events import EventFile, Events
 from bnexp.interrupt import Interrupted
 from bnexp.normalization import set_population_statistics
 from bnexp.program import BatchOrder, Metrics, Program, on_device, program_for, scaled
+from bnexp.stopwatch import Part, Stopwatch
 
 
 class Reporter(Protocol):
@@ -66,56 +69,79 @@ def next_evaluation(trainer: Trainer, step: int) -> int:
     return min(following, trainer.steps)
 
 
-def train_and_evaluate(config: Config, folder: Path, report: Reporter) -> Outcome:
+def train_and_evaluate(
+    config: Config, folder: Path, report: Reporter, watch: Stopwatch | None = None
+) -> Outcome:
     """Trains as configured, keeps history.csv up to date in `folder`, and tests at the end.
 
     Goes on from the folder's checkpoint if there is one, to the same numbers as without the
     interruption. A loss that is not finite ends the run: its outcome is `diverged`, with the
     history up to there.
 
+    Args:
+        config: the run.
+        folder: where its files go.
+        report: is told how it goes.
+        watch: charges the seconds to the parts of the run.
+
     Raises:
         DataError: data that cannot be had or used.
         Interrupted: the reporter asked to stop; the checkpoint is up to date.
     """
-    dataset = load(config.data)
-    run = _Run(config, dataset, folder, report)
+    watch = watch or Stopwatch()
+    with watch("load"):
+        dataset = load(config.data)
+    run = _Run(config, dataset, folder, report, watch)
     outcome = run.train()
     if outcome.status == runs.FINISHED:
         if config.norm.kind == "batch" and config.norm.population == "exact":
-            _use_exact_statistics(config, dataset, run.program)
-        outcome.test = run.program.evaluate(*on_device(dataset.test))
+            with watch("evaluate"):
+                _use_exact_statistics(config, dataset, run.program)
+        outcome.test = run.evaluate(dataset.test)
         run.record_test(outcome.test)
         if not np.isfinite(outcome.test.loss):
             outcome.status = runs.DIVERGED
         if config.trainer.save_model:
-            save_model(run.program, folder)
+            with watch("write"):
+                save_model(run.program, folder)
     return outcome
 
 
 class _Run:
     """One training, from its start or its checkpoint."""
 
-    def __init__(self, config: Config, dataset: Dataset, folder: Path, report: Reporter) -> None:
-        self._config, self._folder, self._report = config, folder, report
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        folder: Path,
+        report: Reporter,
+        watch: Stopwatch,
+    ) -> None:
+        self._config, self._folder, self._report, self._watch = config, folder, report, watch
         self._trainer = config.trainer
-        self._images = on_device(dataset.train)
-        self._validation = on_device(dataset.validation)
+        self._validation = dataset.validation
+        with watch("load"):
+            self._images = on_device(dataset.train)
         self._order = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
-        self.program = program_for(config, dataset)
+        with watch("compile"):
+            self.program = program_for(config, dataset)
         self._progress = self._restored() or Progress()
         self._saved_at = (time.monotonic(), self._progress.steps)
         history = self._progress.history
-        self._events = EventFile(folder, history) if self._trainer.tensorboard else Events()
+        with watch("write"):
+            self._events = EventFile(folder, history) if self._trainer.tensorboard else Events()
 
     def _restored(self) -> Progress | None:
         """The checkpoint, in force; None: start from the beginning."""
         self.program.reset(self._config)
         try:
-            stored = checkpoint.load(self._folder)
-            if stored is None:
-                return None
-            progress, state = stored
-            self.program.restore(state)
+            with self._watch("checkpoint"):
+                stored = checkpoint.load(self._folder)
+                if stored is None:
+                    return None
+                progress, state = stored
+                self.program.restore(state)
         except (runs.RunError, ValueError) as error:
             self._report.line(f"starts afresh: {error}")
             self.program.reset(self._config)
@@ -133,14 +159,31 @@ class _Run:
             progress.steps < self._trainer.steps or progress.loss_steps
         ):
             if self._train_to_evaluation():
-                validated = self.program.evaluate(*self._validation)
+                validated = self.evaluate(self._validation)
                 self._record(validated)
                 if np.isfinite(validated.loss):
                     continue
             status = runs.DIVERGED
             self._report.line(f"step {progress.steps:5d}: diverged (the loss is not finite)")
-        runs.write_history(self._folder, progress.history)
+        with self._watch("write"):
+            runs.write_history(self._folder, progress.history)
         return Outcome(status, progress)
+
+    def evaluate(self, split: Split) -> Metrics:
+        """Validates or tests the network as it stands."""
+        with self._watch("load"):
+            images = on_device(split)
+        with self._timed("evaluate"):
+            return self.program.evaluate(*images)
+
+    @contextmanager
+    def _timed(self, part: Part) -> Iterator[None]:
+        """Charges a call of the program to a part of the run, or to `compile` if it compiled."""
+        with self._watch(part):
+            before = self.program.compilations
+            yield
+            if self.program.compilations > before:
+                self._watch.note_compiled()
 
     def _train_to_evaluation(self) -> bool:
         """Trains up to the next evaluation; False if the loss ceased to be finite."""
@@ -162,16 +205,18 @@ class _Run:
         """Makes `count` steps in one call; False if the loss ceased to be finite."""
         progress = self._progress
         started = time.perf_counter()
-        made = self.program.train(
-            self._images,
-            self._order,
-            self._config.optimizer,
-            progress.steps,
-            count,
-            progress.loss_sum,
-        )
+        with self._timed("train" if count else "compile"):
+            made = self.program.train(
+                self._images,
+                self._order,
+                self._config.optimizer,
+                progress.steps,
+                count,
+                progress.loss_sum,
+            )
         if count:
             progress.train_seconds += time.perf_counter() - started
+        self._watch.note_steps(made.end - progress.steps)
         progress.loss_steps += made.end - progress.steps
         progress.steps, progress.loss_sum = made.end, made.loss_sum
         return not made.diverged
@@ -189,15 +234,17 @@ class _Run:
             }
         )
         progress.loss_sum, progress.loss_steps = np.float32(0), 0
-        runs.write_history(self._folder, progress.history)
-        self._events.row(progress.history[-1])
-        self._report.line(validated.validation_line(progress.steps))
+        with self._watch("write"):
+            runs.write_history(self._folder, progress.history)
+            self._events.row(progress.history[-1])
+            self._report.line(validated.validation_line(progress.steps))
 
     def record_test(self, tested: Metrics) -> None:
         """Tells of the test after the last step."""
         progress = self._progress
-        self._events.test(progress.steps, progress.train_seconds, tested.loss, tested.accuracy)
-        self._report.line(tested.test_line())
+        with self._watch("write"):
+            self._events.test(progress.steps, progress.train_seconds, tested.loss, tested.accuracy)
+            self._report.line(tested.test_line())
 
     def _is_checkpoint_due(self) -> bool:
         seconds, steps = self._trainer.checkpoint_seconds, self._trainer.checkpoint_every
@@ -206,7 +253,8 @@ class _Run:
         return by_time or (steps is not None and self._progress.steps - step >= steps)
 
     def _save(self) -> None:
-        checkpoint.save(self._folder, self._progress, self.program.state())
+        with self._watch("checkpoint"):
+            checkpoint.save(self._folder, self._progress, self.program.state())
         self._saved_at = (time.monotonic(), self._progress.steps)
 
 

@@ -213,6 +213,7 @@ def test_divergence_is_a_result_and_no_failure(work):
         "model.activation=relu",
         "optimizer.lr=0.1,1e38",
         "init.bias=1",
+        "trainer.profile=true",
         "name=diverging",
         cwd=work,
     )
@@ -224,6 +225,7 @@ def test_divergence_is_a_result_and_no_failure(work):
     diverged = next(result for result in results if result["status"] == "diverged")
     assert diverged["test_loss"] is None
     assert diverged["steps"] < 40
+    assert len(results) == len([*(work / "outputs/diverging").glob("*/profile.json")]) == 2
 
 
 BAD = {
