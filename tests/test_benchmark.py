@@ -24,7 +24,7 @@ def entry(seconds: float, ratio: float) -> dict[str, float]:
     return spread | {"ratio": ratio, "ratio_low": ratio, "ratio_high": ratio}
 
 
-REPORT = {
+REPORT: dict = {
     "step": {
         "mlp": {"contenders": {OURS: entry(1e-4, 1), "Keras fit": entry(5e-4, 5)}},
         "cnn": {"contenders": {OURS: entry(2e-2, 1), "Keras fit": entry(3e-2, 1.5)}},
@@ -41,6 +41,11 @@ REPORT = {
             },
         }
     },
+}
+REPORT["run"] = {
+    "mlp": {"evaluation_share": 0.2},
+    "cnn": {"evaluation_share": 0.1, "megabytes": 900.0},
+    "start": {"to_first_step": {"seconds": 5.0}, "import_tensorflow": {"seconds": 3.5}},
 }
 
 
@@ -64,6 +69,7 @@ def test_tables_name_what_is_missing():
     text = benchmark.tables(REPORT | {"targets": benchmark.targets(REPORT)})
     assert "torch is not installed" in text
     assert "| mlp          | Keras fit | 500" in text
+    assert "would be done | 1.5 s " in text
     assert "| mlp, 1,000 steps a run | Keras fit | 30.0" in text
 
 
