@@ -1,5 +1,7 @@
 """Statistics against SciPy and hand-computed cases; measures on runs with known answers."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic import rising, run, runs
 
-from bnexp.analysis import choosing, curves, measures, statistics
+from bnexp.analysis import choosing, compare, curves, measures, statistics
 from bnexp.analysis.statistics import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -263,3 +265,21 @@ def test_a_seed_that_diverged_at_once_leaves_no_mean_of_the_others():
 def test_a_run_that_has_not_begun_does_not_hide_the_others():
     made = runs([run({}, rising(0.5), seed=0), run({}, [], seed=1, status="unfinished")])
     assert len(curves.mean_curves(made, "val_accuracy")) == 30
+
+
+def test_compare_is_the_paired_difference_in_each_condition():
+    cells = itertools.product(("none", "batch"), (0.1, 1.0), range(3))
+    made = [
+        run(
+            {"norm.kind": arm, "optimizer.lr": lr},
+            [0.5 + 0.1 * lr * (arm == "batch") + 0.01 * s],
+            seed=s,
+        )
+        for arm, lr, s in cells
+    ]
+    table = compare(runs(made))
+    assert list(table["condition"]) == ["lr=0.1", "lr=1"]
+    assert list(table["difference"]) == pytest.approx([0.01, 0.1])
+    assert list(table["n"]) == [3, 3]
+    with pytest.raises(measures.MeasureError, match="more than one run"):
+        compare(runs([*made, made[0]]))
