@@ -135,7 +135,8 @@ def steps(name: str, names: Sequence[str], repeats: int) -> dict[str, Any]:
             "ratio_high": max(ratios),
             "of_peak": flop(name) / statistics.median(values) / rate,
         }
-    return {"contenders": results, "flop": flop(name), "peak_flop_per_second": rate}
+    in_order = {each: results[each] for each in names if each in results}
+    return {"contenders": in_order, "flop": flop(name), "peak_flop_per_second": rate}
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -284,7 +285,8 @@ def step_table(results: dict[str, Any]) -> str:
                     "of a matrix product's rate": f"{row['of_peak']:.0%}",
                 }
             )
-    return markdown([{key: row.get(key, "") for key in rows[0]} for row in rows])
+    columns = max(rows, key=len)
+    return markdown([{key: row.get(key, "") for key in columns} for row in rows])
 
 
 def sweep_table(results: dict[str, Any]) -> str:

@@ -69,6 +69,8 @@ def test_tables_name_what_is_missing():
     text = benchmark.tables(REPORT | {"targets": benchmark.targets(REPORT)})
     assert "torch is not installed" in text
     assert "| mlp          | Keras fit | 500" in text
+    absent_first = {"mlp": {"contenders": {"PyTorch": {"missing": "-"}, OURS: entry(1e-4, 1)}}}
+    assert "lowest to highest" in benchmark.step_table(absent_first)
     assert "would be done | 1.5 s " in text
     assert "| mlp, 1,000 steps a run | Keras fit | 30.0" in text
 
