@@ -23,13 +23,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rivals import contenders, task
+from rivals import contenders, peak, task
 from rivals.contenders import OURS, ContenderError, ready, sweep_seconds
 
 from bnexp import backend, runs
 from bnexp.command_line import one_line_errors
 
-PEAK, PEAK_FLOP = "matrix product", 2 * 2048**3
+PEAK = "matrix product"
 STEPS = {"mlp": 1000, "cnn": 20, "cnn-bfloat16": 20}  # of one turn
 SWEEPS = {"mlp": (40, 1000), "cnn": (8, 200)}  # runs, steps of each
 RIVALS = [name for name in contenders.KINDS if name not in (OURS, PEAK)]
@@ -125,7 +125,7 @@ def steps(name: str, names: Sequence[str], repeats: int) -> dict[str, Any]:
                 if turn:  # the first compiles and warms up
                     seconds.setdefault(contender.name, []).append(took)
     print(f"{name}: {repeats} turns of {len(seconds)} contenders", file=sys.stderr)
-    rate = PEAK_FLOP / statistics.median(seconds.pop(PEAK))
+    rate = peak.FLOP / statistics.median(seconds.pop(PEAK))
     ours = seconds[OURS]
     for contender_name, values in seconds.items():
         ratios = [theirs / mine for theirs, mine in zip(values, ours, strict=True)]

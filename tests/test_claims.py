@@ -13,7 +13,6 @@ from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.statistics import (
     CONTRADICTED,
     INCONCLUSIVE,
-    NO_ESTIMATE,
     SUPPORTED,
     Estimate,
 )
@@ -289,7 +288,7 @@ def test_sentences_and_effects_are_whole(claim: str):
 def test_without_its_runs_a_claim_is_not_run(claim: str):
     other = runs([run({}, [0.5], sweep="another")])
     [judgement] = [one for one in judge(other) if one.claim.id == claim]
-    assert judgement.verdict == NOT_RUN
+    assert not judgement.findings
     assert judgement.reason == f"no runs of experiment={BY_ID[claim].sweep}"
 
 
@@ -299,7 +298,7 @@ def test_one_arm_alone_says_what_is_missing(claim: str):
     made = [one for one in SCENARIOS[claim](1, 3) if one["row"]["norm.kind"] == "none"]
     made = made or [run({"norm.kind": "none"}, [0.5], sweep=BY_ID[claim].sweep)]
     [judgement] = [one for one in judge(runs(made)) if one.claim.id == claim]
-    assert judgement.verdict == NOT_RUN
+    assert not judgement.findings
     assert judgement.reason
 
 
@@ -479,10 +478,16 @@ def test_the_table_corrects_for_the_number_of_verdicts():
     assert table["sentence"].iloc[-1] == "no runs"
 
 
-def test_a_claims_verdict_is_that_of_its_parts():
-    def judged(*verdicts: str) -> str:
-        return Judgement(_claim("a"), [_finding(NO_ESTIMATE, v) for v in verdicts]).verdict
+def test_a_sweep_further_below_is_known_if_there_is_one_of_its_name():
+    def judged(*sweeps: str) -> Judgement:
+        made = [
+            {**one, "row": {**one["row"], "sweep": sweep}}
+            for sweep in sweeps
+            for one in higher_accuracy(1, 3)
+        ]
+        return judge(runs(made))[0]
 
-    assert judged(SUPPORTED, SUPPORTED) == SUPPORTED
-    assert judged(SUPPORTED, CONTRADICTED, SUPPORTED) == "2 of 3 supported, 1 of 3 contradicted"
-    assert judged() == NOT_RUN
+    assert judged("reference/fig1").findings
+    assert judged("fig1", "reference/fig1").findings[0].effect.n == 3
+    told = judged("a/fig1", "b/fig1")
+    assert (told.findings, told.reason) == ([], "several sweeps of that name: a/fig1, b/fig1")

@@ -1,6 +1,7 @@
 """Loading: tidy tables, names by what differs, damage that is listed, a cache never stale."""
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -274,3 +275,15 @@ def test_norm_settings_tell_arms_apart_but_not_where_there_is_no_norm():
 def test_keys_with_the_same_last_part_are_named_in_full():
     table = names(*({"a.size": a, "b.size": b} for a in (1, 2) for b in (1, 2)))
     assert table["condition"].iloc[0] == "a.size=1, b.size=1"
+
+
+def test_copies_of_a_sweep_are_two_sweeps_and_not_twice_the_seeds(sweep: Path):
+    shutil.copytree(sweep, sweep.parent / "reference" / sweep.name)
+    found = load_runs(sweep.parent)
+    assert found.sweeps == ["reference/synthetic-0", "synthetic-0"]
+    assert len(found.of_sweep("synthetic-0").runs) == 12
+    apart = load_runs(sweep, sweep.parent / "reference" / sweep.name)
+    assert len(apart.sweeps) == 2
+    assert all(len(apart.of_sweep(name).runs) == 12 for name in apart.sweeps)
+    assert load_runs(some_run(sweep)).sweeps == ["synthetic-0"]
+    assert load_runs(sweep).sweeps == ["synthetic-0"]

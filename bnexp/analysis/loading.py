@@ -1,5 +1,6 @@
 """Run folders as tidy DataFrames."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,9 @@ class Runs:
     """Many runs.
 
     Attributes:
-        runs: one row per run, indexed by `run` (its folder as text). Columns: `sweep` (name
-            of the folder above), every config key with dots (`optimizer.lr`), `seed`, the
-            fields of result.json, and `arm` and `condition`, by which runs are compared.
+        runs: one row per run, indexed by `run` (its folder as text). Columns: `sweep` (the
+            folder above, see `sweep_names`), every config key with dots (`optimizer.lr`), `seed`,
+            the fields of result.json, and `arm` and `condition`, by which runs are compared.
         history: one row per evaluation, with the column `run`.
         probes: one row per probed value (`step,probe,layer,statistic,value`) with `run`.
         problems: a line for each folder that could not be read.
@@ -90,10 +91,26 @@ def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
     for folder in find_run_folders(paths):
         sweeps.setdefault(folder.parent, []).append(folder)
     read = merged(_of_folder(*sweep, cached=cached) for sweep in sweeps.items())
-    table = pd.DataFrame([{"run": run, **row} for run, row in read.rows.items()])
+    names = sweep_names(sweeps, paths)
+    rows = [{"run": run, SWEEP: names[Path(run).parent], **row} for run, row in read.rows.items()]
+    table = pd.DataFrame(rows)
     if len(table):
         table = with_names(table.set_index("run"))
     return Runs(table, read.history, read.probes, read.problems)
+
+
+def sweep_names(sweeps: Iterable[Path], roots: Sequence[Path]) -> dict[Path, str]:
+    """A name for each sweep's folder: its path below a root, or its own name at the root.
+
+    Two folders never share a name, as copies of a run in both would count as further seeds:
+    where they would, both are named by their whole paths.
+    """
+    names = {}
+    for sweep in sweeps:
+        below = [sweep.relative_to(root) for root in roots if root in sweep.parents]
+        names[sweep] = below[0].as_posix() if below else sweep.resolve().name
+    counts = Counter(names.values())
+    return {sweep: name if counts[name] == 1 else sweep.as_posix() for sweep, name in names.items()}
 
 
 def _of_folder(sweep: Path, members: Iterable[Path], *, cached: bool) -> Records:

@@ -134,8 +134,8 @@ def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, 
 def _carried_out(jobs: Mapping[str, Job]) -> dict[str, Any]:
     """The jobs' results; several are carried out side by side.
 
-    A single sweep is drawn here. The exact claims never are: this process may go on to fork,
-    which none that has imported TensorFlow must.
+    A single sweep is drawn here. The exact claims are always checked elsewhere, so that this
+    process stays without TensorFlow.
     """
     if len(jobs) <= 1 and EXACT not in jobs:
         return {name: job() for name, job in jobs.items()}
@@ -147,10 +147,7 @@ def _carried_out(jobs: Mapping[str, Job]) -> dict[str, Any]:
 
 def _is_whole(value: Any) -> bool:
     """Whether it was kept, and the files that it names are there."""
-    if value is None:
-        return False
-    drawn = value.get("figures", [])
-    return all(Path(file).is_file() for figure in drawn for file in figure["files"])
+    return value is not None and all(Path(file).is_file() for file in value.get("files", []))
 
 
 def check_exact() -> dict[str, Any]:
@@ -168,17 +165,19 @@ def _findings(value: dict[str, Any]) -> dict[str, list[Finding]]:
 
 def draw_sweep(runs: Runs, sweep: str, out: Path, options: Options) -> dict[str, Any]:
     """Writes one sweep's figures and tables; returns what the page needs, for JSON."""
+    stem = sweep.replace("/", "_").lstrip("._")
     summary, steps = tables.summarize(runs), _figure3(runs)
     text = {"summary": tables.as_text(summary)}
-    tables.write_table(out / "tables" / f"{sweep}_summary", summary, text["summary"])
+    written = tables.write_table(out / "tables" / f"{stem}_summary", summary, text["summary"])
     if len(steps):
         text["figure3"] = tables.figure3_text(steps)
-        tables.write_table(out / "tables" / f"{sweep}_figure3", steps, text["figure3"])
+        written += tables.write_table(out / "tables" / f"{stem}_figure3", steps, text["figure3"])
     drawn = figures.sweep_figures(runs, options.metrics, options.x)
-    saved = [drawing.save(out / "figures", options.formats, f"{sweep}_") for drawing in drawn]
+    saved = [drawing.save(out / "figures", options.formats, f"{stem}_") for drawing in drawn]
     return {
         "tables": {name: table.astype(str).to_dict("list") for name, table in text.items()},
         "figures": [asdict(figure) for figure in saved],
+        "files": [str(path) for path in written] + [path for one in saved for path in one.files],
     }
 
 
@@ -218,7 +217,7 @@ def _print_sweep(section: Section) -> None:
     print(text.head(PRINTED_ROWS).to_markdown(index=False))
     if len(text) > PRINTED_ROWS:
         more = len(text) - PRINTED_ROWS
-        print(f"... and {more} rows more in tables/{section.sweep}_summary.md")
+        print(f"... and {more} rows more in tables/")
     print()
 
 

@@ -99,7 +99,7 @@ def _row(folder: Path) -> tuple[dict[str, Any], bool]:
     config = flatten(folders.read_config(folder))
     result = folders.read_result(folder) or {"status": UNFINISHED}
     ended = result["status"] in (folders.FINISHED, folders.DIVERGED)
-    return {"sweep": folder.parent.name, **config, **result}, ended
+    return config | result, ended
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from rivals.task import asked, serve
 
 SIZE = 2048
-FLOP = 2 * SIZE**3
+FLOP = 2 * SIZE**3  # of one product
 
 
 def main() -> None:

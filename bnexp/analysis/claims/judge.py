@@ -1,5 +1,7 @@
 """All claims that runs can judge, in order, and their judgement."""
 
+from pathlib import PurePath
+
 from bnexp.analysis.claims import figure1, mechanism, recipe, robustness
 from bnexp.analysis.claims.model import Claim, Judgement
 from bnexp.analysis.loading import Runs
@@ -15,14 +17,21 @@ CLAIMS = (
 
 
 def judge(found: Runs) -> list[Judgement]:
-    """Every claim that runs can judge, from the runs of its sweep, known by its name."""
+    """Every claim that runs can judge, from the runs of its sweep, known by its name.
+
+    A sweep in a folder further below counts where there is just one of that name.
+    """
     return [_judged(claim, found) for claim in CLAIMS]
 
 
 def _judged(claim: Claim, found: Runs) -> Judgement:
-    if claim.sweep not in found.sweeps:
+    exactly = [sweep for sweep in found.sweeps if sweep == claim.sweep]
+    candidates = exactly or [s for s in found.sweeps if PurePath(s).name == claim.sweep]
+    if not candidates:
         return Judgement(claim, [], f"no runs of experiment={claim.sweep}")
+    if len(candidates) > 1:
+        return Judgement(claim, [], f"several sweeps of that name: {', '.join(candidates)}")
     try:
-        return Judgement(claim, list(claim.judge(found.of_sweep(claim.sweep))))
+        return Judgement(claim, list(claim.judge(found.of_sweep(candidates[0]))))
     except MeasureError as error:
         return Judgement(claim, [], str(error))

@@ -75,17 +75,6 @@ class Judgement:
     findings: Sequence[Finding]
     reason: str = ""
 
-    @property
-    def verdict(self) -> str:
-        """That of all parts if they agree; "2 of 3 supported" and the like if not."""
-        verdicts = [finding.verdict for finding in self.findings if not finding.beside]
-        if not verdicts:
-            return NOT_RUN
-        if len(set(verdicts)) == 1:
-            return verdicts[0]
-        counts = [(name, verdicts.count(name)) for name in VERDICTS if name in verdicts]
-        return ", ".join(f"{count} of {len(verdicts)} {name}" for name, count in counts)
-
 
 def by_rule_r(
     part: str,
