@@ -11,12 +11,14 @@ Examples:
 
 import argparse
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bnexp import interrupt
 from bnexp.command_line import one_line_errors
 
 FORMATS = ("png", "svg", "pdf")
@@ -28,6 +30,7 @@ def main() -> None:
     """The command."""
     arguments = parser().parse_args()
     with one_line_errors():
+        interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
         # after the options are read: --help is quick
         from bnexp.analysis.make import Options, make_report
 

@@ -1,9 +1,12 @@
 """scripts/plot.py on whatever folders hold: useful output, or one clear line."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, environment
 
+from bnexp import interrupt
 from bnexp.analysis import kept, make
 from bnexp.analysis.make import Options, make_report
 
@@ -165,9 +169,30 @@ def test_without_runs_it_says_so_in_one_line(tmp_path: Path, folder: str, named:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_leaves_in_one_line(tmp_path: Path):
+    """Given to the whole group, as a terminal does, while sweeps are drawn."""
+    arguments = [str(REFERENCE), "--out", str(tmp_path)]
+    drawing = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "plot.py"), *arguments],
+        env=environment(PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("figures/*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(drawing.pid, signal.SIGINT)
+    _, told = drawing.communicate(timeout=60)
+    assert drawing.returncode == 130
+    assert told == "\nbnexp: stopped; the same command goes on from here\n"
+
+
 def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """scripts/plot.py in this process; its exit code."""
     monkeypatch.setattr(sys, "argv", ["plot.py", *arguments])
+    monkeypatch.setattr(interrupt, "stop_on", lambda *_: None)  # signals are pytest's here
     try:
         plot.main()
     except SystemExit as leaving:
@@ -193,7 +218,7 @@ def test_where_chooses_and_the_rest_is_not_shown(out: Path, monkeypatch, capsys)
     ("where", "message"),
     [
         ("norm", "--where norm: needs KEY=VALUE"),
-        ("optimizer.rate=1", "no run has the key 'optimizer.rate'"),
+        ("optimzer.lr=1", "no run has the key 'optimzer.lr'; did you mean 'optimizer.lr'?"),
         ("norm=layer", "has norm=['layer']"),
     ],
 )

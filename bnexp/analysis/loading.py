@@ -11,6 +11,7 @@ import pandas as pd
 from bnexp.analysis import cache
 from bnexp.analysis.naming import ARM, CONDITION, with_names
 from bnexp.analysis.reading import UNFINISHED, Records, merged, read_folders
+from bnexp.config import nearest
 from bnexp.runs import RunError, find_run_folders
 
 __all__ = ["SWEEP", "UNFINISHED", "Runs", "load_runs"]
@@ -57,7 +58,8 @@ class Runs:
         for key, value in settings.items():
             column = f"{key}.kind" if f"{key}.kind" in self.runs else key
             if column not in self.runs:
-                raise RunError(f"no run has the key '{key}'")
+                hint = nearest(key, map(str, self.runs.columns))
+                raise RunError(f"no run has the key '{key}'{hint}")
             mask &= self.runs[column].isin(value if isinstance(value, list) else [value])
         return self.select(mask)
 

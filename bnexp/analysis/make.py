@@ -2,9 +2,9 @@
 
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
+from pebble import ProcessPool
 
 from bnexp import commands, exact
 from bnexp.analysis import figures, kept, measures, tables
@@ -124,25 +125,37 @@ def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, 
         name: partial(draw_sweep, sweeps[name], name, out, options) if name else check_exact
         for name in stale
     }
-    for name, value in _carried_out(jobs).items():
-        made[name] = value
-        memory.put(name, keys[name], value)
-    memory.write()
+    try:
+        for name, value in _carried_out(jobs):
+            made[name] = value
+            memory.put(name, keys[name], value)
+    finally:  # what was made before Ctrl-C is not made again
+        memory.write()
     return made
 
 
-def _carried_out(jobs: Mapping[str, Job]) -> dict[str, Any]:
-    """The jobs' results; several are carried out side by side.
+def _carried_out(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Any]]:
+    """The jobs' results, in their order; several are carried out side by side.
 
     A single sweep is drawn here. The exact claims are always checked elsewhere, so that this
     process stays without TensorFlow.
     """
     if len(jobs) <= 1 and EXACT not in jobs:
-        return {name: job() for name, job in jobs.items()}
+        yield from ((name, job()) for name, job in jobs.items())
+        return
     workers = min(len(jobs), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        pending = {name: pool.submit(job) for name, job in jobs.items()}
-        return {name: future.result() for name, future in pending.items()}
+    pool = ProcessPool(workers, initializer=_begin_worker, context=get_context("spawn"))
+    try:
+        pending = {name: pool.schedule(job) for name, job in jobs.items()}
+        yield from ((name, future.result()) for name, future in pending.items())
+    finally:  # at once, also on Ctrl-C
+        pool.stop()
+        pool.join()
+
+
+def _begin_worker() -> None:
+    """Ctrl-C is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _is_whole(value: Any) -> bool:
