@@ -204,6 +204,23 @@ def test_only_what_the_runs_allow_is_drawn(made: Runs, names: list[str]):
     assert list(drawn(made)) == names
 
 
+def test_a_large_sweep_of_which_no_run_has_ended_yet_is_drawn():
+    made = [
+        run({"optimizer.lr": float(lr)}, [0.3, 0.95], status="unfinished") for lr in range(1, 41)
+    ]
+    drawing = drawn(runs(made))["val_accuracy"]
+    assert "no run has ended yet. The first 36 of 40 conditions." in drawing.caption
+
+
+def test_networks_of_different_depth_are_no_sweep_over_depth():
+    cells = [("mlp", "100-100", "he"), ("cnn", "1024", "glorot")]
+    made = [
+        run({"model.kind": kind, "model.hidden": hidden, "init.kind": init}, [0.5])
+        for kind, hidden, init in cells
+    ]
+    assert "depth" not in drawn(runs(made))
+
+
 def all_claims() -> list[Drawing]:
     made = [one for i, claim in enumerate(SCENARIOS) for one in SCENARIOS[claim](i % 3 - 1, 5)]
     merged = runs([{**one, "row": {**one["row"]}} for one in made])

@@ -8,6 +8,7 @@ from bnexp.analysis import measures
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION, varying
+from bnexp.runs import DIVERGED, FINISHED
 
 
 def rate_varies(runs: Runs) -> bool:
@@ -46,6 +47,18 @@ def at_best_rates(runs: Runs) -> Runs:
     chosen = best.reindex(pd.MultiIndex.from_frame(table[[CONDITION, ARM]])).to_numpy()
     mask = pd.Series(table[LR].to_numpy(float) == chosen, index=table.index)
     return runs.select(mask.reindex(runs.runs.index), (LR,))
+
+
+def tuned_runs(runs: Runs) -> tuple[Runs, str]:
+    """The runs at each arm's best learning rate, and how a caption says so.
+
+    All runs where there is no rate to choose, or no run that has ended to choose by.
+    """
+    if not rate_varies(runs):
+        return runs, "one learning rate"
+    if not runs.runs["status"].isin([FINISHED, DIVERGED]).any():
+        return runs, "no run has ended yet"
+    return at_best_rates(runs), how_chosen(best_rates(runs))
 
 
 def how_chosen(best: pd.DataFrame) -> str:

@@ -23,10 +23,9 @@ def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
     """
     if runs.history.empty or runs.history[metric].isna().all():
         return
-    how = "learning rates as titled" if choosing.rate_varies(runs) else "one learning rate"
-    shown = runs
-    if len(panels.conditions_of(runs)) > panels.MAX_PANELS and choosing.rate_varies(runs):
-        shown, how = choosing.at_best_rates(runs), choosing.how_chosen(choosing.best_rates(runs))
+    shown, how = choosing.tuned_runs(runs)
+    if choosing.rate_varies(runs) and len(panels.conditions_of(runs)) <= panels.MAX_PANELS:
+        shown, how = runs, "learning rates as titled"
     conditions = panels.conditions_of(shown)
     drawn = conditions[: panels.MAX_PANELS]
     figure = _draw(shown, drawn, metric, x)

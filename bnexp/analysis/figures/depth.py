@@ -18,13 +18,11 @@ HIDDEN = "model.hidden"
 
 def depth(runs: Runs) -> Iterator[Drawing]:
     """Best-rate validation accuracy against the number of hidden layers; none unless it varies."""
-    if measures.depth(runs.runs).nunique() < 2:
-        return
-    at_best, how = runs, "one learning rate"
-    if choosing.rate_varies(runs):
-        at_best = choosing.at_best_rates(runs)
-        how = choosing.how_chosen(choosing.best_rates(runs))
+    at_best, how = choosing.tuned_runs(runs)
     shown = choosing.without_rate(at_best, (LR, HIDDEN))
+    depths = measures.depth(shown.runs).groupby(shown.runs[CONDITION]).nunique()
+    if depths.max() < 2:  # different networks may have different depths: not that
+        return
     caption = (
         f"Final validation accuracy by number of hidden layers: {panels.seeds(at_best)} (dots) and "
         f"their mean with a 95% Student-t interval; {how}. A diverged run counts as chance, 10%."

@@ -28,13 +28,6 @@ LAYER_FIGURES = (  # probe, statistic, y label
 MAX_LAYERS = 8
 
 
-def _tuned(runs: Runs) -> tuple[Runs, str]:
-    """The runs at each arm's best learning rate, and how a caption says so."""
-    if not choosing.rate_varies(runs):
-        return runs, "one learning rate"
-    return choosing.at_best_rates(runs), choosing.how_chosen(choosing.best_rates(runs))
-
-
 def _rows(runs: Runs, probe: str, *statistics: str) -> pd.DataFrame:
     """The probes' rows of these statistics; empty if there are none."""
     table = runs.probes
@@ -50,7 +43,7 @@ def figure_1(runs: Runs) -> Iterator[Drawing]:
     """
     if _rows(runs, "activations", *PERCENTILES).empty:
         return
-    shown, how = _tuned(runs)
+    shown, how = choosing.tuned_runs(runs)
     shown = shown.select(shown.runs[CONDITION] == shown.runs[CONDITION].iloc[0], (LR,))
     if not {"none", "batch"} <= set(shown.runs[NORM]):
         return
@@ -106,7 +99,7 @@ def layers(runs: Runs) -> Iterator[Drawing]:
     """Gradient norms and saturation, a panel per layer; only what the runs probed."""
     if runs.probes.empty:
         return
-    shown, how = _tuned(runs)
+    shown, how = choosing.tuned_runs(runs)
     for probe, statistic, label in LAYER_FIGURES:
         table = _rows(shown, probe, statistic)
         for number, condition in enumerate(panels.conditions_of(shown), start=1):

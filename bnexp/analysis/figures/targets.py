@@ -26,11 +26,9 @@ def steps_to_target(runs: Runs) -> Iterator[Drawing]:
     """
     if runs.history.empty or np.isinf(measures.reached(runs, TARGETS[0])).all():
         return
-    shown, how = runs, "learning rates as named"
-    if not choosing.rate_varies(runs):
-        how = "one learning rate"
-    elif len(panels.conditions_of(runs)) > MAX_ROWS:
-        shown, how = choosing.at_best_rates(runs), choosing.how_chosen(choosing.best_rates(runs))
+    shown, how = choosing.tuned_runs(runs)
+    if choosing.rate_varies(runs) and len(panels.conditions_of(runs)) <= MAX_ROWS:
+        shown, how = runs, "learning rates as named"
     conditions = panels.conditions_of(shown)
     drawn = conditions[:MAX_ROWS]
     caption = (
