@@ -491,3 +491,14 @@ def test_a_sweep_further_below_is_known_if_there_is_one_of_its_name():
     assert judged("fig1", "reference/fig1").findings[0].effect.n == 3
     told = judged("a/fig1", "b/fig1")
     assert (told.findings, told.reason) == ([], "several sweeps of that name: a/fig1, b/fig1")
+
+
+def test_the_baseline_at_five_times_its_rate_is_found_though_written_rounded():
+    """0.07 × 5 is not 0.35 in floating point."""
+    made = list(fewer_steps(1, 3))
+    for one in made:
+        row = one["row"]
+        row["optimizer.lr"] = {1: 0.07, 5: 0.35, 30: 2.1}[round(row["optimizer.lr"] / 0.1)]
+    same, faster, _ = BY_ID["fewer-steps"].judge(runs(made))
+    assert "The baseline at 5× diverges in 0 of 3 runs." in same.sentence
+    assert faster.verdict == SUPPORTED

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis import measures
-from bnexp.analysis.claims.figure1 import at_rate, never
+from bnexp.analysis.claims.figure1 import never
 from bnexp.analysis.claims.model import (
     LOG2,
     POINTS,
@@ -30,13 +30,18 @@ DROPOUT_MARGIN = 0.2  # percentage points
 CLOSE = 0.01  # two learning rates this near in ratio are the same
 
 
+def near_rate(table: pd.DataFrame, rate: float) -> pd.DataFrame:
+    """The runs at this learning rate, written exactly or rounded."""
+    return table[(table[LR].astype(float) / rate - 1).abs() < CLOSE]
+
+
 def times_rate(table: pd.DataFrame, rate: float) -> pd.DataFrame:
-    """The runs at this learning rate, written exactly or rounded.
+    """The runs at this learning rate.
 
     Raises:
         MeasureError: there are none.
     """
-    chosen = table[(table[LR].astype(float) / rate - 1).abs() < CLOSE]
+    chosen = near_rate(table, rate)
     if chosen.empty:
         arm = table[NORM].iloc[0]
         raise measures.MeasureError(f"no run with norm={arm} at learning rate {rate:g}")
@@ -101,7 +106,7 @@ def _to_maximum(
     targets = runs.runs["seed"].map(goal)
     steps = measures.censored(runs, targets)
     effect = paired_log2_ratio(base.by_seed(steps), ours.by_seed(steps))
-    faster = at_rate(none, base.rate * FASTER)
+    faster = near_rate(none, base.rate * FASTER)
     diverged = int((faster["status"] == DIVERGED).sum())
     sentence = (
         f"To the baseline's own maximum ({percent(goal.mean())} at learning rate "
