@@ -262,6 +262,13 @@ def test_a_seed_that_diverged_at_once_leaves_no_mean_of_the_others():
     assert curves.mean_curves(made, "val_accuracy").empty
 
 
+def test_a_failed_run_is_not_in_the_mean():
+    made = runs([run({}, [0.4, 0.5], seed=0), run({}, [0.8], seed=1, status=FAILED)])
+    table = curves.mean_curves(made, "val_accuracy")
+    assert list(table["mean"]) == [0.4, 0.5]
+    assert list(table["n"]) == [1, 1]
+
+
 def test_a_run_that_has_not_begun_does_not_hide_the_others():
     made = runs([run({}, rising(0.5), seed=0), run({}, [], seed=1, status="unfinished")])
     assert len(curves.mean_curves(made, "val_accuracy")) == 30

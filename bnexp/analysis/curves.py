@@ -14,16 +14,17 @@ X_AXES = ("step", "epoch", "seconds")
 def mean_curves(runs: Runs, metric: str) -> pd.DataFrame:
     """Mean and 95% Student-t interval of a metric at each step that all runs have evaluated.
 
-    A run that ended early ends its group's curve: the mean of the survivors would go on as if
-    nothing had happened.
+    A run that diverged ends its group's curve: the mean of the survivors would go on as if
+    nothing had happened. Failed runs, and those not yet evaluated, do not count.
 
     Returns:
         Columns condition, arm, step, epoch, seconds (means), n, mean, low, high; low and high
         are NaN for n = 1. Sorted as the runs are, then by step.
     """
-    names = runs.runs[[CONDITION, ARM]]
-    table = runs.history.dropna(subset=[metric]).join(names, on="run")
     keys = [CONDITION, ARM]
+    begun = runs.runs.index.isin(runs.history["run"].unique()) | (runs.runs["status"] == DIVERGED)
+    counted = runs.runs[begun & (runs.runs["status"] != FAILED)]
+    table = runs.history.dropna(subset=[metric]).join(counted[keys], on="run", how="inner")
     groups = table.groupby([*keys, "step"], sort=False, observed=True)
     curves = groups.agg(
         epoch=("epoch", "mean"),
@@ -32,8 +33,6 @@ def mean_curves(runs: Runs, metric: str) -> pd.DataFrame:
         mean=(metric, "mean"),
         sd=(metric, "std"),
     ).reset_index()
-    begun = runs.runs.index.isin(runs.history["run"].unique()) | (runs.runs["status"] == DIVERGED)
-    counted = runs.runs[begun & (runs.runs["status"] != FAILED)]
     members = counted.groupby(keys, sort=False, observed=True).size().rename("members")
     curves = curves.join(members, on=keys)
     curves = curves[curves["n"] == curves["members"]]
