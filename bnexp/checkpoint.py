@@ -13,7 +13,7 @@ import numpy as np
 from bnexp.runs import CHECKPOINT, RunError
 
 # Raised when what is stored changes; another version's checkpoint is not gone on from.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -26,6 +26,8 @@ class Progress:
         loss_steps: how many these are.
         train_seconds: spent in training steps.
         history: the rows of history.csv.
+        probes: the rows of probes.csv.
+        memory: what probes keep from one step to the next.
     """
 
     steps: int = 0
@@ -33,6 +35,8 @@ class Progress:
     loss_steps: int = 0
     train_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    probes: list[dict[str, Any]] = field(default_factory=list)
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 def save(folder: Path, progress: Progress, state: list[np.ndarray]) -> None:

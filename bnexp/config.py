@@ -28,6 +28,11 @@ POPULATIONS = ("moving", "exact")
 INITS = ("gaussian", "truncated", "glorot", "he")
 OPTIMIZERS = ("sgd", "momentum", "adagrad", "adam")
 PRECISIONS = ("float32", "bfloat16")
+PROBES = ("activations", "gradients", "population", "jacobian")
+
+
+# Division without remainder in a preset: steps that depend on the size of a batch.
+OmegaConf.register_new_resolver("floordiv", lambda a, b: int(a) // int(b), replace=True)
 
 
 class ConfigError(ValueError):
@@ -208,6 +213,22 @@ class Trainer:
 
 
 @dataclass
+class Probes:
+    """What is recorded inside the network while it trains."""
+
+    record: list[str] = MISSING
+    images: int = MISSING
+    every: int | None = None
+
+    def check(self) -> None:
+        for name in self.record:
+            _choice("probes.record", name, PROBES)
+        _check("probes.record", self.record, len(set(self.record)) == len(self.record), "once each")
+        _count("probes.images", self.images)
+        _count("probes.every", self.every)
+
+
+@dataclass
 class Config:
     """One run: groups, and how to carry it out."""
 
@@ -217,6 +238,7 @@ class Config:
     init: Init = field(default_factory=Init)
     optimizer: Optimizer = field(default_factory=Optimizer)
     trainer: Trainer = field(default_factory=Trainer)
+    probes: Probes = field(default_factory=Probes)
     seed: int = 0
     name: str = MISSING
     output_dir: str = MISSING
@@ -225,8 +247,15 @@ class Config:
     fail_fast: bool = False
 
     def check(self) -> None:
-        for group in (self.data, self.model, self.norm, self.init, self.optimizer, self.trainer):
-            group.check()
+        for item in fields(self):
+            if is_dataclass(item.type):
+                getattr(self, item.name).check()
+        if "jacobian" in self.probes.record:
+            holds = self.model.kind == "mlp" and (
+                self.norm.kind == "none" or (self.norm.kind, self.norm.position) == ("batch", "pre")
+            )
+            expected = "jacobian needs model=mlp, and norm=none or batch with norm.position=pre"
+            _check("probes.record", self.probes.record, holds, expected)
         _count("seed", self.seed, 0)
         if not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts:
             raise ConfigError(f"name={self.name!r} must be a folder below output_dir")
@@ -274,6 +303,8 @@ def _unused(config: Config) -> set[str]:
         unused |= {"optimizer.initial_accumulator"}
     if config.trainer.early_steps == 0:
         unused |= {"trainer.early_eval_every"}
+    if not config.probes.record:
+        unused |= {"probes.images", "probes.every"}
     return unused
 
 

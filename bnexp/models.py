@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from bnexp.config import Init, Model, Norm
 from bnexp.dense import TransposedDense
@@ -136,6 +137,12 @@ def weight_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers with a kernel, first to last: what the paper writes as W (and b)."""
     kinds = (keras.layers.Dense, keras.layers.Conv2D)
     return [layer for layer in model.layers if isinstance(layer, kinds)]
+
+
+def kernel_of(layer: keras.layers.Layer) -> np.ndarray:
+    """W of a dense layer as (inputs, units), however the layer keeps it."""
+    kernel = np.asarray(layer.kernel)
+    return kernel.T if isinstance(layer, TransposedDense) else kernel
 
 
 def initialize(model: keras.Model, init: Init, seed: int) -> None:

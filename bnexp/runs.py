@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -106,8 +106,10 @@ def write_config(folder: Path, config: Config) -> None:
     write_atomically(folder / "config.yaml", yaml.safe_dump(scientific(config), sort_keys=False))
 
 
-def _cell(value: float | int | None) -> str:
+def _cell(value: float | int | str | None) -> str:
     """9 significant digits tell any two float32 apart; what is not a finite number is empty."""
+    if isinstance(value, str):
+        return value
     if value is None or not math.isfinite(value):
         return ""
     return str(value) if isinstance(value, int) else f"{value:.9g}"
@@ -115,9 +117,18 @@ def _cell(value: float | int | None) -> str:
 
 def write_history(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
     """history.csv: one row per evaluation."""
-    lines = [",".join(HISTORY_COLUMNS)]
-    lines += [",".join(_cell(row[column]) for column in HISTORY_COLUMNS) for row in rows]
-    write_atomically(folder / "history.csv", "\n".join(lines) + "\n")
+    _write_table(folder / "history.csv", HISTORY_COLUMNS, rows)
+
+
+def write_probes(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """probes.csv: one row per recorded value."""
+    _write_table(folder / "probes.csv", PROBE_COLUMNS, rows)
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    lines = [",".join(columns)]
+    lines += [",".join(_cell(row[column]) for column in columns) for row in rows]
+    write_atomically(path, "\n".join(lines) + "\n")
 
 
 def write_result(folder: Path, result: dict[str, Any]) -> None:

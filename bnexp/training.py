@@ -21,6 +21,7 @@ from bnexp.data import Dataset, Split, load
 from bnexp.events import EventFile, Events
 from bnexp.interrupt import Interrupted
 from bnexp.normalization import set_population_statistics
+from bnexp.probes import Recorder
 from bnexp.program import BatchOrder, Metrics, Program, on_device, program_for, scaled
 from bnexp.stopwatch import Part, Stopwatch
 
@@ -127,6 +128,7 @@ class _Run:
         with watch("compile"):
             self.program = program_for(config, dataset)
         self._progress = self._restored() or Progress()
+        self._recorder = Recorder(config, self.program, dataset, self._progress.memory)
         self._saved_at = (time.monotonic(), self._progress.steps)
         history = self._progress.history
         with watch("write"):
@@ -153,6 +155,8 @@ class _Run:
         """Trains to the last step or divergence."""
         progress = self._progress
         self._steps(0)  # compiles
+        if not progress.steps:
+            self._probe()
         status = runs.FINISHED
         # loss_steps: interrupted after the last step, before its evaluation
         while status == runs.FINISHED and (
@@ -162,11 +166,14 @@ class _Run:
                 validated = self.evaluate(self._validation)
                 self._record(validated)
                 if np.isfinite(validated.loss):
+                    self._probe()
                     continue
             status = runs.DIVERGED
             self._report.line(f"step {progress.steps:5d}: diverged (the loss is not finite)")
         with self._watch("write"):
             runs.write_history(self._folder, progress.history)
+            if progress.probes:
+                runs.write_probes(self._folder, progress.probes)
         return Outcome(status, progress)
 
     def evaluate(self, split: Split) -> Metrics:
@@ -238,6 +245,12 @@ class _Run:
             runs.write_history(self._folder, progress.history)
             self._events.row(progress.history[-1])
             self._report.line(validated.validation_line(progress.steps))
+
+    def _probe(self) -> None:
+        progress = self._progress
+        if self._recorder.is_due(progress.steps):
+            with self._watch("probe"):
+                progress.probes += self._recorder.record(progress.steps)
 
     def record_test(self, tested: Metrics) -> None:
         """Tells of the test after the last step."""

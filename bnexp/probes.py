@@ -1,0 +1,313 @@
+"""What is recorded inside a network while it trains, without changing its training by a bit.
+
+Layers are numbered from 1: the hidden ones, in order. A probe sees the network as it is while
+training (Alg. 2's N_BN^tr: normalized by the statistics of the batch it is shown), always on the
+same images; whatever that moves (averages, generators) is put back.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bnexp.config import Config
+from bnexp.data import Dataset, Split
+from bnexp.models import kernel_of, weight_layers
+from bnexp.normalization import BatchNorm
+from bnexp.program import Program, on_device, scaled
+
+PERCENTILES = (15, 50, 85)  # those of Fig. 1b, c
+SATURATED = 4.0  # a sigmoid's slope there is 7% of its largest
+TYPICAL = 0  # the unit that is followed: the first, as good as any and named beforehand
+JACOBIAN_IMAGES = 16  # singular values are costly
+
+
+class Row(NamedTuple):
+    """A line of probes.csv less its step; `layer` is empty for what is of the whole network."""
+
+    probe: str
+    layer: str
+    statistic: str
+    value: float
+
+
+class Inside:
+    """Views into a network, compiled once for all runs that share its program.
+
+    Args:
+        model: a network of `bnexp.models`.
+        batch_size: images in a training batch.
+    """
+
+    def __init__(self, model: keras.Model, batch_size: int) -> None:
+        self.model = model
+        self._batch_size = batch_size
+        self._moved = [variable.value for variable in model.non_trainable_variables]
+        self.hidden = weight_layers(model)[:-1]
+        nonlinearities = [
+            layer for layer in model.layers if isinstance(layer, keras.layers.Activation)
+        ]
+        self.activation = nonlinearities[0].activation.__name__
+        self._before = keras.Model(model.inputs, [layer.input for layer in nonlinearities])
+        self._activations = tf.function(self._activation_tensors)
+        self._gradients = tf.function(self._gradient_tensors)
+        self._mean_loss = tf.function(self._mean_loss_tensor)
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Puts back what calls in training mode move: averages, and generators of dropout."""
+        kept = [variable.numpy() for variable in self._moved]
+        try:
+            yield
+        finally:
+            for variable, value in zip(self._moved, kept, strict=True):
+                variable.assign(value)
+
+    def activations(self, images: tf.Tensor) -> list[np.ndarray]:
+        """What enters each nonlinearity: (images, units) or (images, height, width, channels)."""
+        return [values.numpy() for values in self._activations(images)]
+
+    def norms(self, images: tf.Tensor, labels: tf.Tensor) -> list[dict[str, float]]:
+        """By hidden layer: Euclidean norms of the loss's gradient by W, of W, and of b if any."""
+        return [
+            {name: float(value) for name, value in layer.items()}
+            for layer in self._gradients(images, labels)
+        ]
+
+    def mean_loss(self, images: tf.Tensor, labels: tf.Tensor, *, training: bool) -> float:
+        """Mean cross-entropy (nats) over full batches of the training's size.
+
+        Normalized by each batch's own statistics if `training`, else by the population's.
+        """
+        return float(self._mean_loss(images, labels, training))
+
+    def _activation_tensors(self, images: tf.Tensor) -> list[tf.Tensor]:
+        outputs = self._before(scaled(images), training=True)
+        tensors = outputs if isinstance(outputs, list) else [outputs]
+        return [tf.cast(tensor, tf.float32) for tensor in tensors]
+
+    def _loss(self, images: tf.Tensor, labels: tf.Tensor, training: bool) -> tf.Tensor:
+        logits = self.model(scaled(images), training=training)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+    def _gradient_tensors(self, images: tf.Tensor, labels: tf.Tensor) -> list[dict[str, tf.Tensor]]:
+        kernels = [layer.kernel.value for layer in self.hidden]
+        with tf.GradientTape() as tape:
+            loss = self._loss(images, labels, training=True)
+        found = []
+        gradients = tape.gradient(loss, kernels)
+        for layer, kernel, gradient in zip(self.hidden, kernels, gradients, strict=True):
+            norms = {"gradient_norm": tf.norm(gradient), "weight_norm": tf.norm(kernel)}
+            if layer.bias is not None:
+                norms["bias_norm"] = tf.norm(layer.bias.value)
+            found.append(norms)
+        return found
+
+    def _mean_loss_tensor(
+        self, images: tf.Tensor, labels: tf.Tensor, training: bool
+    ) -> tf.Tensor:
+        size = min(self._batch_size, images.shape[0])
+        batches = images.shape[0] // size
+
+        def add_batch(batch: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            rows = slice(batch * size, (batch + 1) * size)
+            return batch + 1, total + self._loss(images[rows], labels[rows], training)
+
+        _, total = tf.while_loop(
+            lambda batch, _: batch < batches, add_batch, (tf.constant(0), tf.constant(0.0))
+        )
+        return total / batches
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a probe looks at: a network and the images it is shown, the same at every step.
+
+    `memory` holds what a probe keeps from one step to the next, as JSON can hold it.
+    """
+
+    inside: Inside
+    dataset: Dataset
+    count: int
+    memory: dict[str, Any]
+
+    @property
+    def test_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The first images of the test split."""
+        return _first(self.dataset.test, self.count)
+
+    @property
+    def train_batch(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The first images of the training split."""
+        return _first(self.dataset.train, self.count)
+
+    @cached_property
+    def activations(self) -> list[np.ndarray]:
+        """What enters each nonlinearity on the test batch: (images x locations, units)."""
+        found = self.inside.activations(self.test_batch[0])
+        return [values.reshape(-1, values.shape[-1]) for values in found]
+
+
+def _first(split: Split, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    images, labels = on_device(split)
+    return images[:count], labels[:count]
+
+
+def _activations(scene: Scene) -> Iterator[Row]:
+    """How what enters each nonlinearity is distributed: Fig. 1b, c, and saturation (section 1).
+
+    Means over units, but for `unit_p15`, `unit_p50`, `unit_p85`: percentiles of the first unit.
+    `spread` is p85 - p15; `median_move` and `spread_move` are the absolute changes of a unit's
+    median and spread since the probe before.
+    """
+    before = scene.memory.get("activations")
+    now = []
+    for number, values in enumerate(scene.activations, start=1):
+        low, median, high = np.percentile(values, PERCENTILES, axis=0).astype(np.float64)
+        spread = high - low
+        now.append([median.tolist(), spread.tolist()])
+        statistics = {
+            "mean": values.mean(axis=0).mean(),
+            "variance": values.var(axis=0).mean(),
+            "saturation": np.mean(np.abs(values) > SATURATED),
+            "spread": spread.mean(),
+        }
+        if before is not None:
+            old_median, old_spread = np.array(before[number - 1])
+            statistics["median_move"] = np.abs(median - old_median).mean()
+            statistics["spread_move"] = np.abs(spread - old_spread).mean()
+        for percent, of_units in zip(PERCENTILES, (low, median, high), strict=True):
+            statistics[f"unit_p{percent}"] = of_units[TYPICAL]
+        for name, value in statistics.items():
+            yield Row("activations", str(number), name, float(value))
+    scene.memory["activations"] = now
+
+
+def _gradients(scene: Scene) -> Iterator[Row]:
+    """By hidden layer the norms of dL/dW, W and b, for the loss on the training batch."""
+    layers = scene.inside.norms(*scene.train_batch)
+    for number, norms in enumerate(layers, start=1):
+        for name, value in norms.items():
+            yield Row("gradients", str(number), name, value)
+
+
+def _population(scene: Scene) -> Iterator[Row]:
+    """The validation loss with population statistics, and with each batch's own.
+
+    Both over full batches of the training's size. The second is in training mode, dropout
+    included.
+    """
+    split = on_device(scene.dataset.validation)
+    for name, training in (("loss_population", False), ("loss_batch", True)):
+        yield Row(
+            "population", "", name, scene.inside.mean_loss(*split, training=training)
+        )
+
+
+def _jacobian(scene: Scene) -> Iterator[Row]:
+    """Singular values s of the map from a layer's normalized inputs to the next's (section 3.3).
+
+    For single images, the batch's statistics taken as constants: from what enters one
+    nonlinearity through that, W and the normalization to what enters the next; units whose
+    nonlinearity has slope 0 there are left out. `median_abs_log`: the median of |log s| over
+    singular values and images; `condition`: the median over images of the largest s over the
+    smallest. The layer is the one that is led to.
+    """
+    inside = scene.inside
+    slope, function = SLOPES[inside.activation]
+    for number in range(1, len(inside.hidden)):
+        before = scene.activations[number - 1].astype(np.float64)
+        kernel = kernel_of(inside.hidden[number]).astype(np.float64)  # (units, next units)
+        factor = _norm_factor(inside, number, tf.matmul(function(before), kernel).numpy())
+        logs, conditions = [], []
+        for slopes in slope(before[:JACOBIAN_IMAGES]):
+            active = slopes != 0
+            jacobian = slopes[active, None] * kernel[active] * factor
+            if not active.any() or not np.isfinite(jacobian).all():
+                continue
+            # TensorFlow's, on its threads: NumPy's would take all cores, and fight over them
+            values = tf.linalg.svd(jacobian, compute_uv=False).numpy()
+            logs.append(np.abs(np.log(values)))
+            conditions.append(values[0] / values[-1])
+        found = {
+            "median_abs_log": np.median(np.concatenate(logs)) if logs else np.nan,
+            "condition": np.median(conditions) if logs else np.nan,
+        }
+        for name, value in found.items():
+            yield Row("jacobian", str(number + 1), name, float(value))
+
+
+def _norm_factor(inside: Inside, number: int, linear: np.ndarray) -> np.ndarray | float:
+    """gamma / sqrt(Var + epsilon) of what normalizes a hidden layer; 1 where nothing does."""
+    name = f"{inside.hidden[number].name}_norm"
+    layer = next((layer for layer in inside.model.layers if layer.name == name), None)
+    if not isinstance(layer, BatchNorm):
+        return 1.0
+    return np.asarray(layer.gamma) / np.sqrt(linear.var(axis=0) + layer.epsilon)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+Elementwise = Callable[[np.ndarray], np.ndarray]
+# activation -> (its slope, itself)
+SLOPES: dict[str, tuple[Elementwise, Elementwise]] = {
+    "sigmoid": (lambda x: _sigmoid(x) * _sigmoid(-x), _sigmoid),
+    "tanh": (lambda x: 1 - np.tanh(x) ** 2, np.tanh),
+    "relu": (lambda x: (x > 0).astype(x.dtype), lambda x: np.maximum(x, 0)),
+}
+PROBES: dict[str, Callable[[Scene], Iterator[Row]]] = {
+    "activations": _activations,
+    "gradients": _gradients,
+    "population": _population,
+    "jacobian": _jacobian,
+}
+
+_views: weakref.WeakKeyDictionary[Program, Inside] = weakref.WeakKeyDictionary()
+
+
+class Recorder:
+    """The probes of one run.
+
+    Args:
+        config: the run.
+        program: its network.
+        dataset: its images.
+        memory: what the probes keep from one step to the next; of a run that goes on, what it
+            kept before. It is changed in place.
+    """
+
+    def __init__(
+        self, config: Config, program: Program, dataset: Dataset, memory: dict[str, Any]
+    ) -> None:
+        self._probes = config.probes
+        self._last = config.trainer.steps
+        self._program, self._batch_size = program, config.trainer.batch_size
+        self._dataset, self._memory = dataset, memory
+
+    def is_due(self, step: int) -> bool:
+        """Whether to record at this step, which is 0 or that of an evaluation."""
+        if not self._probes.record:
+            return False
+        every = self._probes.every
+        return every is None or step % every == 0 or step == self._last
+
+    def record(self, step: int) -> list[dict[str, Any]]:
+        """The rows of probes.csv for the network as it stands after so many steps."""
+        if self._program not in _views:
+            _views[self._program] = Inside(self._program.model, self._batch_size)
+        inside = _views[self._program]
+        scene = Scene(inside, self._dataset, self._probes.images, self._memory)
+        with inside.undisturbed(), np.errstate(all="ignore"):  # what is not finite stays empty
+            return [
+                {"step": step, **row._asdict()}
+                for name in self._probes.record
+                for row in PROBES[name](scene)
+            ]
