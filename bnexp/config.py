@@ -25,6 +25,7 @@ ACTIVATIONS = ("sigmoid", "relu", "tanh")
 NORMS = ("none", "batch")
 POSITIONS = ("pre", "post")
 POPULATIONS = ("moving", "exact")
+GRADIENTS = ("full", "no_mean", "none")
 INITS = ("gaussian", "truncated", "glorot", "he")
 OPTIMIZERS = ("sgd", "momentum", "adagrad", "adam")
 PRECISIONS = ("float32", "bfloat16")
@@ -125,11 +126,14 @@ class Norm:
     position: str = MISSING
     population: str = MISSING
     population_batches: int = MISSING
+    gradient: str = "full"
+    bias: bool = False
 
     def check(self) -> None:
         _choice("norm.kind", self.kind, NORMS)
         _choice("norm.position", self.position, POSITIONS)
         _choice("norm.population", self.population, POPULATIONS)
+        _choice("norm.gradient", self.gradient, GRADIENTS)
         _check("norm.momentum", self.momentum, 0 <= self.momentum < 1, "from 0 to below 1")
         _number("norm.epsilon", self.epsilon, 0, strict=True)
         _count("norm.population_batches", self.population_batches)
@@ -260,6 +264,8 @@ def _unused(config: Config) -> set[str]:
         unused |= {"model.filters", "model.kernel_size", "init.conv_stddev"}
     if config.norm.kind == "none":
         unused |= {f"norm.{key}" for key in asdict(config.norm) if key != "kind"}
+    if config.norm.position == "post":
+        unused |= {"norm.bias"}
     if config.norm.population == "moving":
         unused |= {"norm.population_batches"}
     if config.init.kind not in ("gaussian", "truncated"):

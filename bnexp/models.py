@@ -56,10 +56,11 @@ class _Stack:
     ) -> keras.KerasTensor:
         """linear -> norm -> nonlinearity, or with norm.position=post the last two exchanged.
 
-        Before a norm the linear map has no bias: beta takes its place (section 3.2).
+        Before a norm the linear map has no bias: beta takes its place (section 3.2). With
+        norm.bias=true it keeps it.
         """
         pre = self._norm.kind != "none" and self._norm.position == "pre"
-        x = linear(use_bias=not pre, dtype=self.policy, name=name)(x)
+        x = linear(use_bias=self._norm.bias or not pre, dtype=self.policy, name=name)(x)
         if pre:
             x = self._normalizer(name)(x)
         x = self.activate(name, x)
@@ -116,7 +117,13 @@ def _conv(filters: int, size: int) -> Callable[..., keras.layers.Layer]:
 
 
 def _batch_norm(norm: Norm, policy: str, name: str) -> keras.layers.Layer:
-    return BatchNorm(momentum=norm.momentum, epsilon=norm.epsilon, dtype=policy, name=name)
+    return BatchNorm(
+        momentum=norm.momentum,
+        epsilon=norm.epsilon,
+        gradient=norm.gradient,
+        dtype=policy,
+        name=name,
+    )
 
 
 BUILDERS: dict[str, Callable[[Model, _Stack, keras.KerasTensor], keras.KerasTensor]] = {

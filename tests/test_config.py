@@ -87,6 +87,7 @@ def test_every_preset_composes_and_opens_with_its_command(preset):
         ("norm.momentum=2", "norm.momentum=2"),
         ("norm.epsilon=0", "norm.epsilon=0"),
         ("norm.position=middle", "norm.position=middle"),
+        ("norm.gradient=full_mean", "norm.gradient=full_mean"),
         ("init.stddev=0", "init.stddev=0"),
         ("data.train_size=0", "data.train_size=0"),
         ("data.val_size=0", "data.val_size=0"),
@@ -122,7 +123,15 @@ def test_run_id_does_not_depend_on_where_and_how_a_run_is_started():
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=1", "norm=none", "norm.momentum=0.9", "optimizer.lr=0.02", "trainer.eval_every=100"],
+    [
+        "seed=1",
+        "norm=none",
+        "norm.momentum=0.9",
+        "norm.gradient=none",
+        "norm.bias=true",
+        "optimizer.lr=0.02",
+        "trainer.eval_every=100",
+    ],
 )
 def test_run_id_depends_on_what_can_change_the_numbers(override):
     assert run_id(compose(override)) != run_id(compose())
@@ -136,6 +145,8 @@ def test_settings_that_are_not_read_give_no_second_identity():
     assert identical(("norm=none", "norm.momentum=0.9"), ("norm=none", "norm.momentum=0.5"))
     assert identical(("init=glorot", "init.stddev=1"), ("init=glorot", "init.stddev=2"))
     assert not identical(("init=gaussian", "init.stddev=1"), ("init=gaussian", "init.stddev=2"))
+    assert identical(("norm=none", "norm.bias=true", "norm.gradient=none"), ("norm=none",))
+    assert identical(("norm.position=post", "norm.bias=true"), ("norm.position=post",))
 
 
 def test_a_data_file_counts_by_content(npz, tmp_path):

@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from bnexp.config import GRADIENTS
 from bnexp.models import build_model, initialize, weight_layers
 from bnexp.normalization import BatchNorm
 
@@ -33,6 +35,37 @@ def test_protocol_p_normalizes_before_each_nonlinearity_without_a_bias(compose):
     unit = ["TransposedDense", "BatchNorm", "Activation"]
     assert kinds(model) == ["Flatten", *unit * 3, "Dense"]
     assert [layer.bias is None for layer in weight_layers(model)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("model", "before_a_norm"), [("mlp", 3), ("cnn", 2)])
+def test_norm_bias_keeps_the_bias_before_a_norm(compose, model, before_a_norm):
+    layers = weight_layers(network(compose(f"model={model}", "norm.bias=true", "init.bias=0.2")))
+    for layer in layers:
+        np.testing.assert_array_equal(layer.bias.numpy(), np.float32(0.2))
+    without = weight_layers(network(compose(f"model={model}")))
+    assert sum(layer.bias is None for layer in without) == before_a_norm
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_norms_let_the_gradient_through_what_is_asked_for(compose, gradient):
+    model = network(compose(f"norm.gradient={gradient}"))
+    norms = [layer for layer in model.layers if isinstance(layer, BatchNorm)]
+    assert [layer.gradient for layer in norms] == [gradient] * 2
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_a_bias_before_a_norm_has_a_gradient_only_if_the_mean_is_outside_it(compose, gradient):
+    """Section 2: a step on such a bias changes no output, and so is made again and again."""
+    model = network(compose("model=mlp", "norm.bias=true", f"norm.gradient={gradient}"))
+    images = np.random.default_rng(0).random((60, 28, 28, 1), "float32")
+    biases = [layer.bias.value for layer in weight_layers(model)[:-1]]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.nn.log_softmax(model(images, training=True))[:, 0])
+    norms = [float(tf.norm(bias)) for bias in tape.gradient(loss, biases)]
+    if gradient == "full":
+        assert max(norms) < 1e-6
+    else:
+        assert min(norms) > 1e-5
 
 
 def test_position_post_normalizes_after_the_nonlinearity_and_keeps_the_bias(compose):

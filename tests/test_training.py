@@ -64,13 +64,22 @@ def steps_by_hand(config, dataset, steps, optimizer):
 @pytest.mark.parametrize("kind", KERAS_OPTIMIZERS)
 @pytest.mark.parametrize("extra", [(), ("optimizer.weight_decay=0.1", "optimizer.lr_decay=0.5")])
 def test_compiled_steps_are_those_of_a_plain_keras_loop(compose, kind, extra):
-    config = compose(*SMALL, f"optimizer={kind}", "optimizer.lr_decay_every=4", *extra)
+    check_compiled_steps(compose(*SMALL, f"optimizer={kind}", "optimizer.lr_decay_every=4", *extra))
+
+
+@pytest.mark.parametrize("gradient", ["no_mean", "none"])
+def test_compiled_steps_are_also_those_of_a_keras_loop_outside_the_gradient(compose, gradient):
+    check_compiled_steps(compose(*SMALL, "norm.bias=true", f"norm.gradient={gradient}"))
+
+
+def check_compiled_steps(config):
+    """A dozen steps in one call, against a Keras loop."""
     dataset = load(config.data)
     program = program_for(config, dataset)
     program.reset(config)
     order = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
     program.train(on_device(dataset.train), order, config.optimizer, 0, 12, np.float32(0))
-    optimizer = KERAS_OPTIMIZERS[kind](config.optimizer)
+    optimizer = KERAS_OPTIMIZERS[config.optimizer.kind](config.optimizer)
     expected = steps_by_hand(config, dataset, 12, optimizer)
     for mine, theirs in zip(program.model.variables, expected, strict=True):
         np.testing.assert_allclose(mine.numpy(), theirs, rtol=2e-4, atol=2e-5)
