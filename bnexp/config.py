@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 DATASETS = ("mnist", "fashion_mnist", "cifar10", "npz")
 MODELS = ("cnn", "mlp")
 ACTIVATIONS = ("sigmoid", "relu", "tanh")
-NORMS = ("none", "batch")
+NORMS = ("none", "batch", "layer")
 POSITIONS = ("pre", "post")
 POPULATIONS = ("moving", "exact")
 GRADIENTS = ("full", "no_mean", "none")
@@ -264,6 +264,9 @@ def _unused(config: Config) -> set[str]:
         unused |= {"model.filters", "model.kernel_size", "init.conv_stddev"}
     if config.norm.kind == "none":
         unused |= {f"norm.{key}" for key in asdict(config.norm) if key != "kind"}
+    if config.norm.kind == "layer":
+        keys = ("momentum", "population", "population_batches", "gradient")
+        unused |= {f"norm.{key}" for key in keys}
     if config.norm.position == "post":
         unused |= {"norm.bias"}
     if config.norm.population == "moving":

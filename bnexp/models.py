@@ -126,11 +126,23 @@ def _batch_norm(norm: Norm, policy: str, name: str) -> keras.layers.Layer:
     )
 
 
+def _layer_norm(norm: Norm, policy: str, name: str) -> keras.layers.Layer:
+    """Layer Normalization (Ba et al. 2016): all of an example's units, or locations and channels.
+
+    One group of Keras's group normalization; unlike its `LayerNormalization` this has one
+    gamma and beta per channel of a feature map, as `BatchNorm` has.
+    """
+    return keras.layers.GroupNormalization(groups=1, epsilon=norm.epsilon, dtype=policy, name=name)
+
+
 BUILDERS: dict[str, Callable[[Model, _Stack, keras.KerasTensor], keras.KerasTensor]] = {
     "mlp": _mlp,
     "cnn": _cnn,
 }
-NORMALIZERS: dict[str, Callable[[Norm, str, str], keras.layers.Layer]] = {"batch": _batch_norm}
+NORMALIZERS: dict[str, Callable[[Norm, str, str], keras.layers.Layer]] = {
+    "batch": _batch_norm,
+    "layer": _layer_norm,
+}
 INITIALIZERS: dict[str, Callable[[float, int], keras.initializers.Initializer]] = {
     "gaussian": lambda stddev, seed: keras.initializers.RandomNormal(0.0, stddev, seed),
     "truncated": lambda stddev, seed: keras.initializers.TruncatedNormal(0.0, stddev, seed),
@@ -151,7 +163,8 @@ def initialize(model: keras.Model, init: Init, seed: int) -> None:
     The kernel of the k-th layer and the masks of the k-th dropout depend on `init`, `seed`
     and k alone, so that networks with and without norm start from the same kernels.
     """
-    for index, layer in enumerate(weight_layers(model)):
+    layers = weight_layers(model)
+    for index, layer in enumerate(layers):
         stddev = init.stddev
         if isinstance(layer, keras.layers.Conv2D) and init.conv_stddev is not None:
             stddev = init.conv_stddev
@@ -160,8 +173,8 @@ def initialize(model: keras.Model, init: Init, seed: int) -> None:
         if layer.bias is not None:
             layer.bias.assign(keras.ops.full_like(layer.bias, init.bias))
     for layer in model.layers:
-        if isinstance(layer, BatchNorm):
-            _reset_norm(layer)
+        if layer not in layers:
+            _reset(layer)
     dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     for index, layer in enumerate(dropouts):
         # Keras's counter-based generator: the seed, then how often it was drawn from
@@ -175,7 +188,7 @@ def _drawn(draw: keras.initializers.Initializer, layer: keras.layers.Layer) -> k
     return draw(layer.kernel.shape)
 
 
-def _reset_norm(layer: BatchNorm) -> None:
-    for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-        variable = getattr(layer, name)
-        variable.assign(getattr(layer, f"{name}_initializer")(variable.shape))
+def _reset(layer: keras.layers.Layer) -> None:
+    """Sets the weights of a norm (other layers without a kernel have none) to their start."""
+    for variable in layer.weights:
+        variable.assign(getattr(layer, f"{variable.name}_initializer")(variable.shape))

@@ -146,6 +146,11 @@ def test_settings_that_are_not_read_give_no_second_identity():
     assert identical(("init=glorot", "init.stddev=1"), ("init=glorot", "init.stddev=2"))
     assert not identical(("init=gaussian", "init.stddev=1"), ("init=gaussian", "init.stddev=2"))
     assert identical(("norm=none", "norm.bias=true", "norm.gradient=none"), ("norm=none",))
+    unread = ("momentum=0.1", "population=exact", "population_batches=9", "gradient=none")
+    for setting in unread:
+        assert identical(("norm=layer", f"norm.{setting}"), ("norm=layer",))
+    for setting in ("epsilon=1", "position=post", "bias=true"):
+        assert not identical(("norm=layer", f"norm.{setting}"), ("norm=layer",))
     assert identical(("norm.position=post", "norm.bias=true"), ("norm.position=post",))
 
 

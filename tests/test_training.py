@@ -12,6 +12,7 @@ from conftest import SMALL, SMALL_CNN, Lines
 from scipy.special import logsumexp
 
 from bnexp import runs
+from bnexp.config import NORMS
 from bnexp.data import load
 from bnexp.program import BatchOrder, Program, on_device, program_for, scaled
 from bnexp.training import next_evaluation, train_and_evaluate
@@ -72,13 +73,19 @@ def test_compiled_steps_are_also_those_of_a_keras_loop_outside_the_gradient(comp
     check_compiled_steps(compose(*SMALL, "norm.bias=true", f"norm.gradient={gradient}"))
 
 
+@pytest.mark.parametrize("small", [SMALL, SMALL_CNN], ids=["mlp", "cnn"])
+def test_compiled_steps_are_also_those_of_a_keras_loop_with_layer_normalization(compose, small):
+    check_compiled_steps(compose(*small, "norm=layer", "optimizer=sgd", "model.dropout=0"))
+
+
 def check_compiled_steps(config):
     """A dozen steps in one call, against a Keras loop."""
     dataset = load(config.data)
     program = program_for(config, dataset)
     program.reset(config)
     order = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
-    program.train(on_device(dataset.train), order, config.optimizer, 0, 12, np.float32(0))
+    for start in range(0, 12, 6):
+        program.train(on_device(dataset.train), order, config.optimizer, start, 6, np.float32(0))
     optimizer = KERAS_OPTIMIZERS[config.optimizer.kind](config.optimizer)
     expected = steps_by_hand(config, dataset, 12, optimizer)
     for mine, theirs in zip(program.model.variables, expected, strict=True):
@@ -87,8 +94,9 @@ def check_compiled_steps(config):
 
 @pytest.mark.parametrize("small", [SMALL, SMALL_CNN], ids=["mlp", "cnn"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_same_run_twice_gives_the_same_bits(compose, tmp_path, small, precision):
-    config = compose(*small, "model.dropout=0.3", f"trainer.precision={precision}")
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_the_same_run_twice_gives_the_same_bits(compose, tmp_path, small, precision, norm):
+    config = compose(*small, "model.dropout=0.3", f"trainer.precision={precision}", f"norm={norm}")
     train(config, tmp_path / "a")
     train(compose(*small, "model.dropout=0.3", "seed=5"), tmp_path / "between")
     train(config, tmp_path / "b")
@@ -149,7 +157,7 @@ def test_dropout_masks_depend_on_seed_and_step_alone(compose):
     assert not np.array_equal(*masks["none"])
 
 
-@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("norm", NORMS)
 def test_a_network_learns(compose, tmp_path, norm):
     config = compose(*SMALL, f"norm={norm}", "optimizer.lr=1", "trainer.steps=300")
     outcome, report = train(config, tmp_path / "run")
