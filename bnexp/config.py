@@ -147,6 +147,7 @@ class Init:
     stddev: float = MISSING
     conv_stddev: float | None = None
     bias: float = MISSING
+    scale: float = 1.0
 
     def check(self) -> None:
         _choice("init.kind", self.kind, INITS)
@@ -154,6 +155,7 @@ class Init:
         if self.conv_stddev is not None:
             _number("init.conv_stddev", self.conv_stddev, 0, strict=True)
         _check("init.bias", self.bias, math.isfinite(self.bias), "a finite number")
+        _number("init.scale", self.scale, 0, strict=True)
 
 
 @dataclass
@@ -188,6 +190,7 @@ class Trainer:
 
     steps: int = MISSING
     batch_size: int = MISSING
+    reshuffle: bool = True
     eval_every: int = MISSING
     early_steps: int = 0
     early_eval_every: int = MISSING

@@ -162,6 +162,7 @@ def initialize(model: keras.Model, init: Init, seed: int) -> None:
 
     The kernel of the k-th layer and the masks of the k-th dropout depend on `init`, `seed`
     and k alone, so that networks with and without norm start from the same kernels.
+    `init.scale` multiplies the kernels of all layers but the last, the output layer.
     """
     layers = weight_layers(model)
     for index, layer in enumerate(layers):
@@ -169,7 +170,8 @@ def initialize(model: keras.Model, init: Init, seed: int) -> None:
         if isinstance(layer, keras.layers.Conv2D) and init.conv_stddev is not None:
             stddev = init.conv_stddev
         draw = INITIALIZERS[init.kind](stddev, stream_seed(seed, "weights", index))
-        layer.kernel.assign(_drawn(draw, layer))
+        scale = init.scale if layer is not layers[-1] else 1.0
+        layer.kernel.assign(scale * _drawn(draw, layer))
         if layer.bias is not None:
             layer.bias.assign(keras.ops.full_like(layer.bias, init.bias))
     for layer in model.layers:

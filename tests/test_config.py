@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import CONF
 
-from bnexp.config import ConfigError, build, scientific
+from bnexp.config import ConfigError, build, scientific, shape
 from bnexp.run import compose
 from bnexp.runs import run_id
 
@@ -89,6 +89,8 @@ def test_every_preset_composes_and_opens_with_its_command(preset):
         ("norm.position=middle", "norm.position=middle"),
         ("norm.gradient=full_mean", "norm.gradient=full_mean"),
         ("init.stddev=0", "init.stddev=0"),
+        ("init.scale=0", "init.scale=0"),
+        ("init.scale=inf", "init.scale=inf"),
         ("data.train_size=0", "data.train_size=0"),
         ("data.val_size=0", "data.val_size=0"),
         ("data=npz", "data.path"),
@@ -129,12 +131,28 @@ def test_run_id_does_not_depend_on_where_and_how_a_run_is_started():
         "norm.momentum=0.9",
         "norm.gradient=none",
         "norm.bias=true",
+        "init.scale=10",
+        "trainer.reshuffle=false",
         "optimizer.lr=0.02",
         "trainer.eval_every=100",
     ],
 )
 def test_run_id_depends_on_what_can_change_the_numbers(override):
     assert run_id(compose(override)) != run_id(compose())
+
+
+@pytest.mark.parametrize(
+    ("override", "shared"),
+    [
+        ("init.scale=10", True),
+        ("trainer.reshuffle=false", True),
+        ("norm.gradient=none", False),
+        ("norm.bias=true", False),
+        ("norm=layer", False),
+    ],
+)
+def test_runs_share_a_compiled_program_only_if_they_differ_in_values(override, shared):
+    assert (shape(compose(override)) == shape(compose())) == shared
 
 
 def test_settings_that_are_not_read_give_no_second_identity():

@@ -118,6 +118,19 @@ def test_initial_weights_have_the_distribution_they_are_named_after(
         assert 0.95 * bound < np.abs(kernel).max() <= bound
 
 
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_init_scale_multiplies_all_kernels_but_the_last(compose, model):
+    once, scaled = (
+        weight_layers(network(compose(f"model={model}", "init.bias=0.1", f"init.scale={scale}")))
+        for scale in (1, 4)  # a power of 2: exact
+    )
+    for layer, larger in zip(once, scaled, strict=True):
+        factor = 1 if layer is once[-1] else 4
+        np.testing.assert_array_equal(factor * layer.kernel.numpy(), larger.kernel.numpy())
+        if layer.bias is not None:
+            np.testing.assert_array_equal(layer.bias.numpy(), larger.bias.numpy())
+
+
 def test_original_init_has_its_values_per_layer(compose):
     conv, _, dense, logits = weight_layers(network(compose("norm=none")))
     assert conv.kernel.numpy().std() == pytest.approx(0.1 * 0.8796, rel=0.06)

@@ -127,6 +127,23 @@ def test_batches_depend_on_the_seed_alone_and_cover_an_epoch():
     assert not np.array_equal(rows[:3], rows[3:6])
 
 
+def test_without_reshuffling_every_epoch_is_as_the_first():
+    reshuffled, fixed = BatchOrder(0, 100, 30), BatchOrder(0, 100, 30, reshuffle=False)
+    rows = fixed.rows(0, 9)
+    np.testing.assert_array_equal(rows[:3], reshuffled.rows(0, 3))
+    np.testing.assert_array_equal(rows, np.tile(rows[:3], (3, 1)))
+
+
+def test_a_run_without_reshuffling_departs_after_the_first_epoch(compose, tmp_path):
+    """12 batches of 20 make an epoch here."""
+    for reshuffle in (True, False):
+        config = compose(*SMALL, f"trainer.reshuffle={reshuffle}", "trainer.eval_every=12")
+        train(config, tmp_path / str(reshuffle))
+    reshuffled, fixed = (history(tmp_path / name) for name in ("True", "False"))
+    assert reshuffled[:2] == fixed[:2]  # the header and step 12
+    assert reshuffled[2] != fixed[2]
+
+
 def test_both_arms_of_a_seed_see_the_same_batches(compose, monkeypatch):
     seen = {}
     original = BatchOrder.rows
