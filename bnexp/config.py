@@ -22,9 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 DATASETS = ("mnist", "fashion_mnist", "cifar10", "npz")
 MODELS = ("cnn", "mlp")
 ACTIVATIONS = ("sigmoid", "relu", "tanh")
-NORMS = ("none", "batch")
+NORMS = ("none", "batch", "layer")
 POSITIONS = ("pre", "post")
 POPULATIONS = ("moving", "exact")
+GRADIENTS = ("full", "no_mean", "none")
 INITS = ("gaussian", "truncated", "glorot", "he")
 OPTIMIZERS = ("sgd", "momentum", "adagrad", "adam")
 PRECISIONS = ("float32", "bfloat16")
@@ -130,11 +131,14 @@ class Norm:
     position: str = MISSING
     population: str = MISSING
     population_batches: int = MISSING
+    gradient: str = "full"
+    bias: bool = False
 
     def check(self) -> None:
         _choice("norm.kind", self.kind, NORMS)
         _choice("norm.position", self.position, POSITIONS)
         _choice("norm.population", self.population, POPULATIONS)
+        _choice("norm.gradient", self.gradient, GRADIENTS)
         _check("norm.momentum", self.momentum, 0 <= self.momentum < 1, "from 0 to below 1")
         _number("norm.epsilon", self.epsilon, 0, strict=True)
         _count("norm.population_batches", self.population_batches)
@@ -148,6 +152,7 @@ class Init:
     stddev: float = MISSING
     conv_stddev: float | None = None
     bias: float = MISSING
+    scale: float = 1.0
 
     def check(self) -> None:
         _choice("init.kind", self.kind, INITS)
@@ -155,6 +160,7 @@ class Init:
         if self.conv_stddev is not None:
             _number("init.conv_stddev", self.conv_stddev, 0, strict=True)
         _check("init.bias", self.bias, math.isfinite(self.bias), "a finite number")
+        _number("init.scale", self.scale, 0, strict=True)
 
 
 @dataclass
@@ -189,6 +195,7 @@ class Trainer:
 
     steps: int = MISSING
     batch_size: int = MISSING
+    reshuffle: bool = True
     eval_every: int = MISSING
     early_steps: int = 0
     early_eval_every: int = MISSING
@@ -289,6 +296,11 @@ def _unused(config: Config) -> set[str]:
         unused |= {"model.filters", "model.kernel_size", "init.conv_stddev"}
     if config.norm.kind == "none":
         unused |= {f"norm.{key}" for key in asdict(config.norm) if key != "kind"}
+    if config.norm.kind == "layer":
+        keys = ("momentum", "population", "population_batches", "gradient")
+        unused |= {f"norm.{key}" for key in keys}
+    if config.norm.position == "post":
+        unused |= {"norm.bias"}
     if config.norm.population == "moving":
         unused |= {"norm.population_batches"}
     if config.init.kind not in ("gaussian", "truncated"):

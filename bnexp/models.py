@@ -57,10 +57,11 @@ class _Stack:
     ) -> keras.KerasTensor:
         """linear -> norm -> nonlinearity, or with norm.position=post the last two exchanged.
 
-        Before a norm the linear map has no bias: beta takes its place (section 3.2).
+        Before a norm the linear map has no bias: beta takes its place (section 3.2). With
+        norm.bias=true it keeps it.
         """
         pre = self._norm.kind != "none" and self._norm.position == "pre"
-        x = linear(use_bias=not pre, dtype=self.policy, name=name)(x)
+        x = linear(use_bias=self._norm.bias or not pre, dtype=self.policy, name=name)(x)
         if pre:
             x = self._normalizer(name)(x)
         x = self.activate(name, x)
@@ -117,14 +118,32 @@ def _conv(filters: int, size: int) -> Callable[..., keras.layers.Layer]:
 
 
 def _batch_norm(norm: Norm, policy: str, name: str) -> keras.layers.Layer:
-    return BatchNorm(momentum=norm.momentum, epsilon=norm.epsilon, dtype=policy, name=name)
+    return BatchNorm(
+        momentum=norm.momentum,
+        epsilon=norm.epsilon,
+        gradient=norm.gradient,
+        dtype=policy,
+        name=name,
+    )
+
+
+def _layer_norm(norm: Norm, policy: str, name: str) -> keras.layers.Layer:
+    """Layer Normalization (Ba et al. 2016): all of an example's units, or locations and channels.
+
+    One group of Keras's group normalization; unlike its `LayerNormalization` this has one
+    gamma and beta per channel of a feature map, as `BatchNorm` has.
+    """
+    return keras.layers.GroupNormalization(groups=1, epsilon=norm.epsilon, dtype=policy, name=name)
 
 
 BUILDERS: dict[str, Callable[[Model, _Stack, keras.KerasTensor], keras.KerasTensor]] = {
     "mlp": _mlp,
     "cnn": _cnn,
 }
-NORMALIZERS: dict[str, Callable[[Norm, str, str], keras.layers.Layer]] = {"batch": _batch_norm}
+NORMALIZERS: dict[str, Callable[[Norm, str, str], keras.layers.Layer]] = {
+    "batch": _batch_norm,
+    "layer": _layer_norm,
+}
 INITIALIZERS: dict[str, Callable[[float, int], keras.initializers.Initializer]] = {
     "gaussian": lambda stddev, seed: keras.initializers.RandomNormal(0.0, stddev, seed),
     "truncated": lambda stddev, seed: keras.initializers.TruncatedNormal(0.0, stddev, seed),
@@ -150,18 +169,21 @@ def initialize(model: keras.Model, init: Init, seed: int) -> None:
 
     The kernel of the k-th layer and the masks of the k-th dropout depend on `init`, `seed`
     and k alone, so that networks with and without norm start from the same kernels.
+    `init.scale` multiplies the kernels of all layers but the last, the output layer.
     """
-    for index, layer in enumerate(weight_layers(model)):
+    layers = weight_layers(model)
+    for index, layer in enumerate(layers):
         stddev = init.stddev
         if isinstance(layer, keras.layers.Conv2D) and init.conv_stddev is not None:
             stddev = init.conv_stddev
         draw = INITIALIZERS[init.kind](stddev, stream_seed(seed, "weights", index))
-        layer.kernel.assign(_drawn(draw, layer))
+        scale = init.scale if layer is not layers[-1] else 1.0
+        layer.kernel.assign(scale * _drawn(draw, layer))
         if layer.bias is not None:
             layer.bias.assign(keras.ops.full_like(layer.bias, init.bias))
     for layer in model.layers:
-        if isinstance(layer, BatchNorm):
-            _reset_norm(layer)
+        if layer not in layers:
+            _reset(layer)
     dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     for index, layer in enumerate(dropouts):
         # Keras's counter-based generator: the seed, then how often it was drawn from
@@ -175,7 +197,7 @@ def _drawn(draw: keras.initializers.Initializer, layer: keras.layers.Layer) -> k
     return draw(layer.kernel.shape)
 
 
-def _reset_norm(layer: BatchNorm) -> None:
-    for name in ("gamma", "beta", "moving_mean", "moving_variance"):
-        variable = getattr(layer, name)
-        variable.assign(getattr(layer, f"{name}_initializer")(variable.shape))
+def _reset(layer: keras.layers.Layer) -> None:
+    """Sets the weights of a norm (other layers without a kernel have none) to their start."""
+    for variable in layer.weights:
+        variable.assign(getattr(layer, f"{variable.name}_initializer")(variable.shape))

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from bnexp.config import GRADIENTS
+
 # The fused kernels refuse a smaller epsilon on GPUs (cuDNN's CUDNN_BN_MIN_EPSILON).
 _FUSED_MIN_EPSILON = 1.001e-5
 
@@ -37,6 +39,10 @@ class BatchNorm(keras.layers.Layer):
             beta_constraint, gamma_constraint: as in Keras.
         fused: use TensorFlow's fused kernels: True, False, or None for where they apply and
             are faster (4-D inputs with channels last). Both give the same numbers.
+        gradient: what the gradient flows through in training. full: all, as section 3 derives
+            it; no_mean: not the batch mean that is subtracted; none: neither mean nor
+            variance, which are then constants. Section 2 warns of the latter two. Outputs are
+            the same in all. The fused kernels know `full` only.
 
     Call arguments:
         inputs: float tensor of any rank from 2 with a known size of `axis`.
@@ -47,8 +53,8 @@ class BatchNorm(keras.layers.Layer):
             counts as mean 0 and variance 0, as in Keras.
 
     Raises:
-        ValueError: an argument out of range, an axis that the inputs do not have or whose
-            size is unknown, or `fused=True` where the fused kernels do not apply.
+        ValueError: an argument that is out of range or unknown, an axis that the inputs do not
+            have or whose size is unknown, or `fused=True` where the fused kernels do not apply.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class BatchNorm(keras.layers.Layer):
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
         fused: bool | None = None,
+        gradient: str = "full",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,6 +81,8 @@ class BatchNorm(keras.layers.Layer):
             raise ValueError(f"momentum={momentum} is out of range: from 0 to 1")
         if epsilon < 0:
             raise ValueError(f"epsilon={epsilon} is out of range: at least 0")
+        if gradient not in GRADIENTS:
+            raise ValueError(f"gradient={gradient} is not one of {', '.join(GRADIENTS)}")
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
@@ -88,6 +97,7 @@ class BatchNorm(keras.layers.Layer):
         self.beta_constraint = keras.constraints.get(beta_constraint)
         self.gamma_constraint = keras.constraints.get(gamma_constraint)
         self.fused = fused
+        self.gradient = gradient
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -99,9 +109,10 @@ class BatchNorm(keras.layers.Layer):
             raise ValueError(f"axis={self.axis} of inputs of shape {input_shape} has unknown size")
         if self.fused and not self._fused_applies(rank):
             raise ValueError(
-                "fused=True needs 4-D inputs, the last axis, no float64, and an epsilon of at "
-                f"least {_FUSED_MIN_EPSILON}; got shape {input_shape}, axis={self.axis}, "
-                f"dtype={self.compute_dtype}, epsilon={self.epsilon}"
+                "fused=True needs 4-D inputs, the last axis, no float64, gradient=full, and an "
+                f"epsilon of at least {_FUSED_MIN_EPSILON}; got shape {input_shape}, "
+                f"axis={self.axis}, dtype={self.compute_dtype}, gradient={self.gradient}, "
+                f"epsilon={self.epsilon}"
             )
 
         def weight(name: str, **kwargs: Any) -> keras.Variable:
@@ -141,6 +152,7 @@ class BatchNorm(keras.layers.Layer):
             rank == 4
             and self.axis in (-1, 3)
             and self.compute_dtype != "float64"
+            and self.gradient == "full"
             and self.epsilon >= _FUSED_MIN_EPSILON
         )
 
@@ -160,7 +172,7 @@ class BatchNorm(keras.layers.Layer):
             outputs, mean, unbiased = self._fused_kernel(inputs)
         else:
             mean, variance, unbiased = self._batch_statistics(inputs, mask)
-            outputs = self._normalize(inputs, mean, variance)
+            outputs = self._normalize(inputs, *self._as_differentiated(mean, variance))
         _move(self.moving_mean, mean, self.momentum)
         _move(self.moving_variance, unbiased, self.momentum)
         return outputs
@@ -184,6 +196,16 @@ class BatchNorm(keras.layers.Layer):
             variance = tf.reduce_sum(weights * tf.square(x - self._spread(mean)), axes) / safe
         unbiased = variance * (count / tf.maximum(count - 1, 1))
         return mean, variance, unbiased
+
+    def _as_differentiated(
+        self, mean: tf.Tensor, variance: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The batch's statistics, as constants where the gradient is not to flow through them."""
+        if self.gradient != "full":  # the variance, computed before, keeps its own gradient
+            mean = tf.stop_gradient(mean)
+        if self.gradient == "none":
+            variance = tf.stop_gradient(variance)
+        return mean, variance
 
     def _mask_of_positions(self, mask: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         if mask.shape.rank != x.shape.rank - 1:
@@ -229,7 +251,7 @@ class BatchNorm(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        for key in ("axis", "momentum", "epsilon", "center", "scale", "fused"):
+        for key in ("axis", "momentum", "epsilon", "center", "scale", "fused", "gradient"):
             config[key] = getattr(self, key)
         for key in ("beta", "gamma", "moving_mean", "moving_variance"):
             name = f"{key}_initializer"

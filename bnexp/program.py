@@ -82,11 +82,13 @@ def scaled(images: tf.Tensor) -> tf.Tensor:
 class BatchOrder:
     """Which images make up which batch: each epoch its own permutation.
 
-    The images left over when an epoch's last full batch is filled are skipped.
+    The images left over when an epoch's last full batch is filled are skipped. Without
+    `reshuffle` every epoch is as the first: the same batches in the same order.
     """
 
-    def __init__(self, seed: int, images: int, batch_size: int) -> None:
+    def __init__(self, seed: int, images: int, batch_size: int, reshuffle: bool = True) -> None:
         self._seed, self._images, self._batch_size = seed, images, batch_size
+        self._reshuffle = reshuffle
         self._epoch = -1
         self._batches = np.empty((0, batch_size), np.int32)
         self.batches_per_epoch = images // batch_size
@@ -97,6 +99,7 @@ class BatchOrder:
 
     def _row(self, step: int) -> np.ndarray:
         epoch, batch = divmod(step, self.batches_per_epoch)
+        epoch = epoch if self._reshuffle else 0
         if epoch != self._epoch:
             order = generator(self._seed, "batches", epoch).permutation(self._images)
             kept = order[: self.batches_per_epoch * self._batch_size].astype(np.int32)

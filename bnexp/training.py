@@ -124,7 +124,7 @@ class _Run:
         self._validation = dataset.validation
         with watch("load"):
             self._images = on_device(dataset.train)
-        self._order = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
+        self._order = _batch_order(config, dataset)
         with watch("compile"):
             self.program = program_for(config, dataset)
         self._progress = self._restored() or Progress()
@@ -271,10 +271,15 @@ class _Run:
         self._saved_at = (time.monotonic(), self._progress.steps)
 
 
+def _batch_order(config: Config, dataset: Dataset) -> BatchOrder:
+    trainer = config.trainer
+    return BatchOrder(config.seed, len(dataset.train), trainer.batch_size, trainer.reshuffle)
+
+
 def _use_exact_statistics(config: Config, dataset: Dataset, program: Program) -> None:
     """Alg. 2, lines 7-12, over the batches that training would have come to next."""
     images, _ = on_device(dataset.train)
-    order = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
+    order = _batch_order(config, dataset)
     rows = order.rows(config.trainer.steps, config.norm.population_batches)
     set_population_statistics(program.model, (scaled(tf.gather(images, row)) for row in rows))
 

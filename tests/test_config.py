@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import CONF
 
-from bnexp.config import ConfigError, build, scientific
+from bnexp.config import ConfigError, build, scientific, shape
 from bnexp.run import compose
 from bnexp.runs import run_id
 
@@ -87,7 +87,10 @@ def test_every_preset_composes_and_opens_with_its_command(preset):
         ("norm.momentum=2", "norm.momentum=2"),
         ("norm.epsilon=0", "norm.epsilon=0"),
         ("norm.position=middle", "norm.position=middle"),
+        ("norm.gradient=full_mean", "norm.gradient=full_mean"),
         ("init.stddev=0", "init.stddev=0"),
+        ("init.scale=0", "init.scale=0"),
+        ("init.scale=inf", "init.scale=inf"),
         ("data.train_size=0", "data.train_size=0"),
         ("data.val_size=0", "data.val_size=0"),
         ("data=npz", "data.path"),
@@ -122,10 +125,34 @@ def test_run_id_does_not_depend_on_where_and_how_a_run_is_started():
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=1", "norm=none", "norm.momentum=0.9", "optimizer.lr=0.02", "trainer.eval_every=100"],
+    [
+        "seed=1",
+        "norm=none",
+        "norm.momentum=0.9",
+        "norm.gradient=none",
+        "norm.bias=true",
+        "init.scale=10",
+        "trainer.reshuffle=false",
+        "optimizer.lr=0.02",
+        "trainer.eval_every=100",
+    ],
 )
 def test_run_id_depends_on_what_can_change_the_numbers(override):
     assert run_id(compose(override)) != run_id(compose())
+
+
+@pytest.mark.parametrize(
+    ("override", "shared"),
+    [
+        ("init.scale=10", True),
+        ("trainer.reshuffle=false", True),
+        ("norm.gradient=none", False),
+        ("norm.bias=true", False),
+        ("norm=layer", False),
+    ],
+)
+def test_runs_share_a_compiled_program_only_if_they_differ_in_values(override, shared):
+    assert (shape(compose(override)) == shape(compose())) == shared
 
 
 def test_settings_that_are_not_read_give_no_second_identity():
@@ -136,6 +163,13 @@ def test_settings_that_are_not_read_give_no_second_identity():
     assert identical(("norm=none", "norm.momentum=0.9"), ("norm=none", "norm.momentum=0.5"))
     assert identical(("init=glorot", "init.stddev=1"), ("init=glorot", "init.stddev=2"))
     assert not identical(("init=gaussian", "init.stddev=1"), ("init=gaussian", "init.stddev=2"))
+    assert identical(("norm=none", "norm.bias=true", "norm.gradient=none"), ("norm=none",))
+    unread = ("momentum=0.1", "population=exact", "population_batches=9", "gradient=none")
+    for setting in unread:
+        assert identical(("norm=layer", f"norm.{setting}"), ("norm=layer",))
+    for setting in ("epsilon=1", "position=post", "bias=true"):
+        assert not identical(("norm=layer", f"norm.{setting}"), ("norm=layer",))
+    assert identical(("norm.position=post", "norm.bias=true"), ("norm.position=post",))
 
 
 def test_a_data_file_counts_by_content(npz, tmp_path):

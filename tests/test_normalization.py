@@ -7,6 +7,7 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bnexp.config import GRADIENTS
 from bnexp.normalization import BatchNorm, set_population_statistics
 
 SHAPES = [(16, 5), (8, 6, 7, 5)]
@@ -21,8 +22,8 @@ def algorithm_1(x, gamma, beta, epsilon):
     return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta, mean, variance
 
 
-def paper_gradients(x, gamma, epsilon, dy):
-    """The derivatives as section 3 prints them, term by term."""
+def paper_gradients(x, gamma, epsilon, dy, flows="full"):
+    """The derivatives as section 3 prints them, term by term, less those not to flow."""
     axes = tuple(range(x.ndim - 1))
     m = x.size / x.shape[-1]
     _, mean, variance = algorithm_1(x, gamma, 0, epsilon)
@@ -31,16 +32,21 @@ def paper_gradients(x, gamma, epsilon, dy):
     d_variance = (d_x_hat * (x - mean)).sum(axes) * -0.5 * (variance + epsilon) ** -1.5
     d_mean = (d_x_hat * -1 / np.sqrt(variance + epsilon)).sum(axes)
     d_mean += d_variance * (-2 * (x - mean)).sum(axes) / m
-    d_x = d_x_hat / np.sqrt(variance + epsilon) + d_variance * 2 * (x - mean) / m + d_mean / m
+    d_x = d_x_hat / np.sqrt(variance + epsilon)
+    if flows != "none":
+        d_x += d_variance * 2 * (x - mean) / m
+    if flows == "full":
+        d_x += d_mean / m
     return d_x, (dy * x_hat).sum(axes), dy.sum(axes)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("epsilon", [1e-3, 1e-8])
-def test_forward_and_gradients_are_those_of_the_paper(shape, epsilon):
+@pytest.mark.parametrize("flows", GRADIENTS)
+def test_forward_and_gradients_are_those_of_the_paper(shape, epsilon, flows):
     rng = np.random.default_rng(1)
     x, dy = rng.normal(3, 2, shape), rng.normal(size=shape)
-    layer = BatchNorm(epsilon=epsilon, dtype="float64")
+    layer = BatchNorm(epsilon=epsilon, gradient=flows, dtype="float64")
     layer.build(shape)
     gamma, beta = rng.normal(1, 0.5, shape[-1]), rng.normal(0, 1, shape[-1])
     layer.gamma.assign(gamma)
@@ -53,8 +59,21 @@ def test_forward_and_gradients_are_those_of_the_paper(shape, epsilon):
     got = tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
 
     np.testing.assert_allclose(outputs, algorithm_1(x, gamma, beta, epsilon)[0], rtol=1e-10)
-    for mine, theirs in zip(got, paper_gradients(x, gamma, epsilon, dy), strict=True):
+    for mine, theirs in zip(got, paper_gradients(x, gamma, epsilon, dy, flows), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_the_gradient_flows_through_changes_no_output(shape):
+    x = np.random.default_rng(1).normal(3, 2, shape).astype("float32")
+    results = []
+    for flows in GRADIENTS:
+        layer = BatchNorm(gradient=flows, fused=False)
+        outputs = [layer(x, training=True), layer(x, training=False)]
+        results.append([*outputs, layer.moving_mean.numpy(), layer.moving_variance.numpy()])
+    for other in results[1:]:
+        for mine, theirs in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (6, 4, 5)])
@@ -251,6 +270,8 @@ def test_shift_and_factor_can_be_left_out(center, scale, shape):
         ({}, (2, None), "unknown size"),
         ({"fused": True}, (2, 3), "fused=True"),
         ({"fused": True, "epsilon": 1e-8}, (2, 3, 4, 5), "epsilon"),
+        ({"fused": True, "gradient": "none"}, (2, 3, 4, 5), "gradient=none"),
+        ({"gradient": "mean"}, (2, 3), "gradient=mean"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused_by_name(arguments, shape, names):
@@ -268,6 +289,7 @@ def test_saved_in_a_model_and_loaded_again(tmp_path):
         axis=-1,
         momentum=0.8,
         epsilon=1e-2,
+        gradient="no_mean",
         gamma_initializer=keras.initializers.Constant(2.0),
         beta_regularizer=keras.regularizers.L2(0.1),
         gamma_constraint=keras.constraints.NonNeg(),
@@ -279,6 +301,7 @@ def test_saved_in_a_model_and_loaded_again(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model(x), loaded(x))
     assert loaded.layers[0].get_config() == layer.get_config()
+    assert loaded.layers[0].gradient == "no_mean"
     assert len(loaded.losses) == 1
 
 

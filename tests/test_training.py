@@ -12,6 +12,7 @@ from conftest import SMALL, SMALL_CNN, Lines
 from scipy.special import logsumexp
 
 from bnexp import runs
+from bnexp.config import NORMS
 from bnexp.data import load
 from bnexp.program import BatchOrder, Program, on_device, program_for, scaled
 from bnexp.training import next_evaluation, train_and_evaluate
@@ -64,13 +65,28 @@ def steps_by_hand(config, dataset, steps, optimizer):
 @pytest.mark.parametrize("kind", KERAS_OPTIMIZERS)
 @pytest.mark.parametrize("extra", [(), ("optimizer.weight_decay=0.1", "optimizer.lr_decay=0.5")])
 def test_compiled_steps_are_those_of_a_plain_keras_loop(compose, kind, extra):
-    config = compose(*SMALL, f"optimizer={kind}", "optimizer.lr_decay_every=4", *extra)
+    check_compiled_steps(compose(*SMALL, f"optimizer={kind}", "optimizer.lr_decay_every=4", *extra))
+
+
+@pytest.mark.parametrize("gradient", ["no_mean", "none"])
+def test_compiled_steps_are_also_those_of_a_keras_loop_outside_the_gradient(compose, gradient):
+    check_compiled_steps(compose(*SMALL, "norm.bias=true", f"norm.gradient={gradient}"))
+
+
+@pytest.mark.parametrize("small", [SMALL, SMALL_CNN], ids=["mlp", "cnn"])
+def test_compiled_steps_are_also_those_of_a_keras_loop_with_layer_normalization(compose, small):
+    check_compiled_steps(compose(*small, "norm=layer", "optimizer=sgd", "model.dropout=0"))
+
+
+def check_compiled_steps(config):
+    """A dozen steps in one call, against a Keras loop."""
     dataset = load(config.data)
     program = program_for(config, dataset)
     program.reset(config)
     order = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
-    program.train(on_device(dataset.train), order, config.optimizer, 0, 12, np.float32(0))
-    optimizer = KERAS_OPTIMIZERS[kind](config.optimizer)
+    for start in range(0, 12, 6):
+        program.train(on_device(dataset.train), order, config.optimizer, start, 6, np.float32(0))
+    optimizer = KERAS_OPTIMIZERS[config.optimizer.kind](config.optimizer)
     expected = steps_by_hand(config, dataset, 12, optimizer)
     for mine, theirs in zip(program.model.variables, expected, strict=True):
         np.testing.assert_allclose(mine.numpy(), theirs, rtol=2e-4, atol=2e-5)
@@ -78,8 +94,9 @@ def test_compiled_steps_are_those_of_a_plain_keras_loop(compose, kind, extra):
 
 @pytest.mark.parametrize("small", [SMALL, SMALL_CNN], ids=["mlp", "cnn"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_same_run_twice_gives_the_same_bits(compose, tmp_path, small, precision):
-    config = compose(*small, "model.dropout=0.3", f"trainer.precision={precision}")
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_the_same_run_twice_gives_the_same_bits(compose, tmp_path, small, precision, norm):
+    config = compose(*small, "model.dropout=0.3", f"trainer.precision={precision}", f"norm={norm}")
     train(config, tmp_path / "a")
     train(compose(*small, "model.dropout=0.3", "seed=5"), tmp_path / "between")
     train(config, tmp_path / "b")
@@ -108,6 +125,23 @@ def test_batches_depend_on_the_seed_alone_and_cover_an_epoch():
         seen = rows[3 * epoch : 3 * epoch + 3].ravel()
         assert len(set(seen)) == 90
     assert not np.array_equal(rows[:3], rows[3:6])
+
+
+def test_without_reshuffling_every_epoch_is_as_the_first():
+    reshuffled, fixed = BatchOrder(0, 100, 30), BatchOrder(0, 100, 30, reshuffle=False)
+    rows = fixed.rows(0, 9)
+    np.testing.assert_array_equal(rows[:3], reshuffled.rows(0, 3))
+    np.testing.assert_array_equal(rows, np.tile(rows[:3], (3, 1)))
+
+
+def test_a_run_without_reshuffling_departs_after_the_first_epoch(compose, tmp_path):
+    """12 batches of 20 make an epoch here."""
+    for reshuffle in (True, False):
+        config = compose(*SMALL, f"trainer.reshuffle={reshuffle}", "trainer.eval_every=12")
+        train(config, tmp_path / str(reshuffle))
+    reshuffled, fixed = (history(tmp_path / name) for name in ("True", "False"))
+    assert reshuffled[:2] == fixed[:2]  # the header and step 12
+    assert reshuffled[2] != fixed[2]
 
 
 def test_both_arms_of_a_seed_see_the_same_batches(compose, monkeypatch):
@@ -140,7 +174,7 @@ def test_dropout_masks_depend_on_seed_and_step_alone(compose):
     assert not np.array_equal(*masks["none"])
 
 
-@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("norm", NORMS)
 def test_a_network_learns(compose, tmp_path, norm):
     config = compose(*SMALL, f"norm={norm}", "optimizer.lr=1", "trainer.steps=300")
     outcome, report = train(config, tmp_path / "run")

@@ -8,7 +8,11 @@ from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, SUPPORTED
 # Okabe & Ito's palette; the two arms that every figure has come first and stay the same.
 ARM_COLOURS = {"batch": "#0072B2", "none": "#D55E00"}
 MORE_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-ARM_LABELS = {"batch": "Batch Normalization", "none": "no normalization"}
+ARM_LABELS = {
+    "batch": "Batch Normalization",
+    "layer": "Layer Normalization",
+    "none": "no normalization",
+}
 DIVERGED_COLOUR = "#E00000"
 HEAT = "cividis"
 VERDICT_STYLES = {
