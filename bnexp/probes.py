@@ -109,9 +109,7 @@ class Inside:
             found.append(norms)
         return found
 
-    def _mean_loss_tensor(
-        self, images: tf.Tensor, labels: tf.Tensor, training: bool
-    ) -> tf.Tensor:
+    def _mean_loss_tensor(self, images: tf.Tensor, labels: tf.Tensor, training: bool) -> tf.Tensor:
         size = min(self._batch_size, images.shape[0])
         batches = images.shape[0] // size
 
@@ -205,9 +203,7 @@ def _population(scene: Scene) -> Iterator[Row]:
     """
     split = on_device(scene.dataset.validation)
     for name, training in (("loss_population", False), ("loss_batch", True)):
-        yield Row(
-            "population", "", name, scene.inside.mean_loss(*split, training=training)
-        )
+        yield Row("population", "", name, scene.inside.mean_loss(*split, training=training))
 
 
 def _jacobian(scene: Scene) -> Iterator[Row]:

@@ -172,7 +172,7 @@ def test_population_tells_both_losses_apart(compose):
     plain = recorded(compose(*options, "norm=none"))["population"]
     assert plain[""]["loss_population"] == pytest.approx(plain[""]["loss_batch"], rel=1e-6)
 
-    config = compose(*options, "norm=batch", "init.scale=20", "init=gaussian")
+    config = compose(*options, "norm=batch", "init.scale=20", "model.activation=relu")
     dataset = load(config.data)
     program = program_for(config, dataset)
     program.reset(config)
