@@ -307,6 +307,12 @@ def test_help_and_typos_answer_without_tensorflow(tmp_path, arguments):
 
 def test_help_names_commands_groups_and_settings(tmp_path):
     text = run("--help", cwd=tmp_path).stdout
-    for part in ("--multirun", "experiment: ", "norm: batch, none", "momentum:", "scripts/plot.py"):
+    for part in (
+        "--multirun",
+        "experiment: ",
+        "norm: batch, layer, none",
+        "momentum:",
+        "scripts/plot.py",
+    ):
         assert part in text
     assert "hydra.cc" not in text
