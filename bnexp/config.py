@@ -223,8 +223,8 @@ class Trainer:
 class Probes:
     """What is recorded inside the network while it trains."""
 
-    record: list[str] = MISSING
-    images: int = MISSING
+    record: list[str] = field(default_factory=list)
+    images: int = 1000
     every: int | None = None
 
     def check(self) -> None:

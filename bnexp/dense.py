@@ -7,8 +7,8 @@ import keras
 class TransposedDense(keras.layers.Dense):
     """`keras.layers.Dense` with its kernel kept as (units, inputs).
 
-    Same arguments; outputs and gradients are the same but for rounding, and with XLA on a CPU
-    bit for bit for the paper's network. The products of a training step (forward, and above all
+    Same arguments; outputs and gradients are the same but for rounding (bit for bit for the paper's
+    network where the CPU has AVX-512). The products of a training step (forward, and above all
     the kernel's gradient) are then in the order in which XLA's kernels for CPUs are fastest: 5 to
     9% of a training step of that network.
     """

@@ -10,7 +10,7 @@ from bnexp.config import ConfigError, build, scientific, shape
 from bnexp.run import compose
 from bnexp.runs import run_id
 
-GROUPS = ["data", "model", "norm", "init", "optimizer", "trainer"]
+GROUPS = ["data", "model", "norm", "init", "optimizer", "trainer", "probes"]
 
 
 def test_defaults_are_those_of_the_original_repository():
@@ -53,14 +53,14 @@ def test_every_option_of_a_group_has_the_same_commented_keys(group):
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_option_composes(group):
     for path in (CONF / group).glob("*.yaml"):
-        needed = ["data.path=x.npz"] if path.stem == "npz" else []
-        config = compose(f"{group}={path.stem}", *needed)
+        needed = ["data.path=x.npz"] if path.stem == "npz" else ["model=mlp"]
+        config = compose(*needed, f"{group}={path.stem}")
         assert getattr(config, group) is not None
 
 
 @pytest.mark.parametrize("preset", sorted(p.stem for p in (CONF / "experiment").glob("*.yaml")))
 def test_every_preset_composes_and_opens_with_its_command(preset):
-    assert compose(f"experiment={preset}").name == preset
+    assert compose(f"experiment={preset}").name == preset.removesuffix("_cnn")
     head = (CONF / "experiment" / f"{preset}.yaml").read_text().split("\n\n")[0]
     assert f"python -m bnexp.run experiment={preset}" in head
 
