@@ -42,7 +42,7 @@ from bnexp.sweep import DONE, RESUME, RETRY, TODO
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "conf" / "experiment"
-PRESETS = (  # quick ones first, then by the claims' order; the long one last
+PRESETS = (  # in the order in which they are carried out
     "quickstart",
     "original",
     "fig1",
