@@ -47,6 +47,7 @@ LATER_FIELDS = ("machine",)  # written, but not required: older results lack the
 LATER_GROUPS = {"probes"}  # the same of configs
 CHECKPOINT = "checkpoint"  # folder within a run's folder, while it is unfinished
 PROFILE = "profile.json"
+PACK = "runs.parquet"  # many runs as one file: see pack.py
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
 STATUSES = (FINISHED, DIVERGED, FAILED)
 
@@ -185,11 +186,33 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         RunError: the file is damaged.
     """
     path = folder / "result.json"
+    text = read_text(path)
+    return None if text is None else parsed_result(text, path)
+
+
+def read_text(path: Path) -> str | None:
+    """A file's text; None if there is no file.
+
+    Raises:
+        RunError: it cannot be read.
+    """
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
+
+
+def parsed_result(text: str, path: Path) -> dict[str, Any]:
+    """A result from its JSON.
+
+    Raises:
+        RunError: it is damaged; the message names the path.
+    """
+    try:
+        result = json.loads(text)
+    except ValueError as error:
         raise RunError(f"{path}: cannot be read ({error})") from error
     if not isinstance(result, dict) or result.get("status") not in STATUSES:
         raise RunError(f"{path}: no result of a run (status must be one of {', '.join(STATUSES)})")
@@ -251,9 +274,21 @@ def read_config(folder: Path) -> dict[str, Any]:
         RunError: the file is missing or damaged.
     """
     path = folder / "config.yaml"
+    text = read_text(path)
+    if text is None:
+        raise RunError(f"{path}: cannot be read (there is no such file)")
+    return parsed_config(text, path)
+
+
+def parsed_config(text: str, path: Path) -> dict[str, Any]:
+    """A config from its YAML, as a nested dict.
+
+    Raises:
+        RunError: it is damaged; the message names the path.
+    """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        tree = yaml.load(text, Loader=yaml.CSafeLoader)
+    except (ValueError, yaml.YAMLError) as error:
         raise RunError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
     groups = {item.name for item in fields(Config) if is_dataclass(item.type)} - LATER_GROUPS
     if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in groups):
@@ -280,15 +315,21 @@ def typed_config(folder: Path) -> Config:
 
 def find_run_folders(roots: Iterable[Path]) -> Iterator[Path]:
     """All folders at or below the roots that hold a config.yaml, sorted, each once."""
+    return (path for path in find_runs(roots) if path.name != PACK)
+
+
+def find_runs(roots: Iterable[Path]) -> Iterator[Path]:
+    """Run folders and packs (files named `PACK`) at or below the roots, sorted, each once."""
     seen: set[Path] = set()
     for root in roots:
         for path, inner, files in os.walk(root):
-            inner.sort()
+            inner[:] = sorted(name for name in inner if name != ".cache")  # has a runs.parquet too
+            found = [Path(path) / PACK] if PACK in files else []
             if "config.yaml" in files:
                 inner.clear()  # a run's folder holds no other runs
-                if Path(path) not in seen:
-                    seen.add(Path(path))
-                    yield Path(path)
+                found = [Path(path)]
+            yield from (one for one in found if one not in seen)
+            seen.update(found)
 
 
 def latest(folder: Path) -> tuple[int, float | None]:

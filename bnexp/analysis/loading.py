@@ -1,4 +1,4 @@
-"""Run folders as tidy DataFrames."""
+"""Run folders and packs of runs as tidy DataFrames."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from bnexp import pack
 from bnexp.analysis import cache
 from bnexp.analysis.naming import ARM, CONDITION, with_names
-from bnexp.analysis.reading import UNFINISHED, Records, merged, read_folders
+from bnexp.analysis.reading import UNFINISHED, Records, merged, read_folders, read_runs
 from bnexp.config import nearest
-from bnexp.runs import RunError, find_run_folders
+from bnexp.runs import PACK, RunError, find_runs
 
 __all__ = ["SWEEP", "UNFINISHED", "Runs", "load_runs"]
 
@@ -24,12 +25,13 @@ class Runs:
     """Many runs.
 
     Attributes:
-        runs: one row per run, indexed by `run` (its folder as text). Columns: `sweep` (the
-            folder above, see `sweep_names`), every config key with dots (`optimizer.lr`), `seed`,
-            the fields of result.json, and `arm` and `condition`, by which runs are compared.
+        runs: one row per run, indexed by `run` (its folder as text; of a packed run, its place
+            in the pack: `runs.parquet/<sweep>/<run_id>`). Columns: `sweep` (see `sweep_names`),
+            every config key with dots (`optimizer.lr`), `seed`, the fields of result.json, and
+            `arm` and `condition`, by which runs are compared.
         history: one row per evaluation, with the column `run`.
         probes: one row per probed value (`step,probe,layer,statistic,value`) with `run`.
-        problems: a line for each folder that could not be read.
+        problems: a line for each folder or pack that could not be read.
     """
 
     runs: pd.DataFrame
@@ -77,7 +79,9 @@ class Runs:
 
 
 def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
-    """Every run at or below the given folders; damaged ones are named in `problems`.
+    """Every run at or below the given folders, in folders of their own or in packs.
+
+    Damaged ones are named in `problems`.
 
     What was read is kept in each sweep's folder (`.cache/runs.parquet`) and used again while
     a run's files are untouched; `cached=False` neither reads nor writes there.
@@ -89,11 +93,14 @@ def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
     for path in paths:
         if not path.is_dir():
             raise RunError(f"{path}: no such folder")
+    found = list(find_runs(paths))
     sweeps: dict[Path, list[Path]] = {}
-    for folder in find_run_folders(paths):
+    for folder in (path for path in found if path.name != PACK):
         sweeps.setdefault(folder.parent, []).append(folder)
-    read = merged(_of_folder(*sweep, cached=cached) for sweep in sweeps.items())
-    names = sweep_names(sweeps, paths)
+    of_folders = [_of_folder(*sweep, cached=cached) for sweep in sweeps.items()]
+    of_packs = [_of_pack(path) for path in found if path.name == PACK]
+    read = merged([*of_folders, *of_packs])
+    names = sweep_names(dict.fromkeys(Path(run).parent for run in read.rows), paths)
     rows = [{"run": run, SWEEP: names[Path(run).parent], **row} for run, row in read.rows.items()]
     table = pd.DataFrame(rows)
     if len(table):
@@ -104,13 +111,15 @@ def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
 def sweep_names(sweeps: Iterable[Path], roots: Sequence[Path]) -> dict[Path, str]:
     """A name for each sweep's folder: its path below a root, or its own name at the root.
 
-    Two folders never share a name, as copies of a run in both would count as further seeds:
-    where they would, both are named by their whole paths.
+    A packed sweep has the name of a folder beside the pack. Two sweeps never share a name, as
+    copies of a run in both would count as further seeds: where they would, both are named by
+    their whole paths.
     """
     names = {}
     for sweep in sweeps:
-        below = [sweep.relative_to(root) for root in roots if root in sweep.parents]
-        names[sweep] = below[0].as_posix() if below else sweep.resolve().name
+        place = Path(*(part for part in sweep.parts if part != PACK))
+        below = [place.relative_to(root) for root in roots if root in place.parents]
+        names[sweep] = below[0].as_posix() if below else place.resolve().name
     counts = Counter(names.values())
     return {sweep: name if counts[name] == 1 else sweep.as_posix() for sweep, name in names.items()}
 
@@ -126,3 +135,17 @@ def _of_folder(sweep: Path, members: Iterable[Path], *, cached: bool) -> Records
     everything = merged([known, read_folders(missing)]).in_order(map(str, signatures))
     cache.write(sweep, everything, signatures)
     return everything
+
+
+def _of_pack(path: Path) -> Records:
+    try:
+        packed = pack.read(path).runs
+    except RunError as error:
+        return Records(problems=[str(error)])
+    return read_runs(
+        {
+            path / sweep / run: files.get
+            for sweep, runs in packed.items()
+            for run, files in runs.items()
+        }
+    )

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 from pebble import ProcessPool
 
-from bnexp import commands, exact
+from bnexp import exact, pack
 from bnexp.analysis import figures, kept, measures, tables
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.model import NOT_RUN, VERDICTS, Finding
@@ -215,12 +215,8 @@ def _figure3(runs: Runs) -> pd.DataFrame:
 
 def _commands(runs: Runs) -> list[str]:
     """What was typed to make the runs of a sweep, as far as it was noted."""
-    lines: list[str] = []
-    for folder in sorted({Path(run).parent for run in runs.runs.index}):
-        log = folder / commands.FILE
-        if log.is_file():
-            lines += log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return lines
+    folders = sorted({Path(run).parent for run in runs.runs.index})
+    return [line for folder in folders for line in pack.command_lines(folder)]
 
 
 def _print_sweep(section: Section) -> None:

@@ -1,10 +1,10 @@
-"""Many run folders read at once: their tables are parsed together, not file by file."""
+"""Many runs read at once: their tables are parsed together, not file by file."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from bnexp.runs import HISTORY_COLUMNS, PROBE_COLUMNS, RunError
 
 UNFINISHED = "unfinished"
 TEXT_COLUMNS = ("probe", "layer", "statistic")
+Files: TypeAlias = Callable[[str], str | None]  # the text of a run's file by name, if there is one
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,27 @@ def _joined(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFr
 
 def read_folders(members: Iterable[Path]) -> Records:
     """The content of run folders; what cannot be read becomes a problem."""
+    return read_runs({folder: _files_of(folder) for folder in members})
+
+
+def _files_of(folder: Path) -> Files:
+    return lambda name: folders.read_text(folder / name)
+
+
+def read_runs(members: Mapping[Path, Files]) -> Records:
+    """What the files of runs say, wherever they lie; what cannot be read becomes a problem."""
     rows: dict[str, dict[str, Any]] = {}
     histories: dict[str, str] = {}
     probes: dict[str, str] = {}
     problems: dict[str, str] = {}
-    for folder in members:
+    for folder, files in members.items():
         run = str(folder)
         try:
-            rows[run], ended = _row(folder)
-            if ended or (folder / "history.csv").exists():
-                histories[run] = _text(folder / "history.csv", HISTORY_COLUMNS)
-            if (folder / "probes.csv").exists():
-                probes[run] = _text(folder / "probes.csv", PROBE_COLUMNS)
+            rows[run], ended = _row(folder, files)
+            if (text := files("history.csv")) is not None or ended:
+                histories[run] = _whole(text, folder / "history.csv", HISTORY_COLUMNS)
+            if (text := files("probes.csv")) is not None:
+                probes[run] = _whole(text, folder / "probes.csv", PROBE_COLUMNS)
         except RunError as error:
             problems[run] = str(error)
     history = _parsed(histories, "history.csv", HISTORY_COLUMNS, problems)
@@ -94,10 +104,13 @@ def read_folders(members: Iterable[Path]) -> Records:
     return Records(rows, history, probed, list(problems.values()))
 
 
-def _row(folder: Path) -> tuple[dict[str, Any], bool]:
+def _row(folder: Path, files: Files) -> tuple[dict[str, Any], bool]:
     """Config and result of a run, and whether it must have a history."""
-    config = flatten(folders.read_config(folder))
-    result = folders.read_result(folder) or {"status": UNFINISHED}
+    config = flatten(folders.parsed_config(files("config.yaml") or "", folder / "config.yaml"))
+    text = files("result.json")
+    result: dict[str, Any] = {"status": UNFINISHED}
+    if text is not None:
+        result = folders.parsed_result(text, folder / "result.json")
     ended = result["status"] in (folders.FINISHED, folders.DIVERGED)
     return config | result, ended
 
@@ -113,16 +126,14 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _text(path: Path, columns: Sequence[str]) -> str:
+def _whole(text: str | None, path: Path, columns: Sequence[str]) -> str:
     """A table's text, if it is whole.
 
     Raises:
-        RunError: it cannot be read, lacks columns or is cut off.
+        RunError: there is none, it lacks columns or is cut off.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from error
+    if text is None:
+        raise RunError(f"{path}: cannot be read (there is no such file)")
     header = text.partition("\n")[0]
     missing = [column for column in columns if column not in header.split(",")]
     if missing:

@@ -49,7 +49,8 @@ function column({ title, kind, decimals, choices }, index) {
 
 function cellNode(cell, index, decimals) {
   const text = cellText(cell.getValue(), decimals);
-  return index === 0 ? make("a", { href: cell.getData().url }, text) : document.createTextNode(text);
+  const url = index === 0 && cell.getData().url; // a packed run has no folder
+  return url ? make("a", { href: url }, text) : document.createTextNode(text);
 }
 
 function cellText(value, decimals) {

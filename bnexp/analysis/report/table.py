@@ -11,6 +11,7 @@ import pandas as pd
 from bnexp.analysis.loading import SWEEP, UNFINISHED, Runs
 from bnexp.analysis.naming import ARM, value_text
 from bnexp.analysis.report.data import rounded, swept
+from bnexp.pack import is_packed
 from bnexp.runs import STATUSES
 
 TEXT, NUMBER, CHOICE = "text", "number", "choice"  # how a column is sorted and filtered
@@ -26,7 +27,9 @@ RESULTS = (  # column, title, decimals
 
 
 def relative_url(folder: str, start: Path) -> str:
-    """A run's folder as seen from the page, to be opened in a browser."""
+    """A run's folder as seen from the page, to be opened in a browser; empty if it is packed."""
+    if is_packed(folder):
+        return ""
     try:
         path = os.path.relpath(folder, start)
     except ValueError:  # another drive
