@@ -167,7 +167,9 @@ def _activations(scene: Scene) -> Iterator[Row]:
     before = scene.memory.get("activations")
     now = []
     for number, values in enumerate(scene.activations, start=1):
-        low, median, high = np.percentile(values, PERCENTILES, axis=0).astype(np.float64)
+        # sorted first, as that is twice as fast
+        ordered = np.sort(np.ascontiguousarray(values.T), axis=1)  # (units, images x locations)
+        low, median, high = np.percentile(ordered, PERCENTILES, axis=1).astype(np.float64)
         spread = high - low
         now.append([median.tolist(), spread.tolist()])
         statistics = {
