@@ -8,7 +8,7 @@ checkpoints are left out. Analysis reads packs like folders: see `bnexp.analysis
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,8 +169,13 @@ def _commands(file: pq.ParquetFile, path: Path) -> dict[str, str]:
     return noted
 
 
-def unpack(path: Path, target: Path) -> list[Path]:
+def unpack(path: Path, target: Path, sweeps: Collection[str] = ()) -> list[Path]:
     """Writes a pack's runs as folders `target/<sweep>/<run>/`, and returns these.
+
+    Args:
+        path: the pack.
+        target: receives the sweeps' folders.
+        sweeps: those wanted; none named: all.
 
     Raises:
         RunError: the pack cannot be read, or a folder is there already with other content.
@@ -179,10 +184,15 @@ def unpack(path: Path, target: Path) -> list[Path]:
     files = {
         target / sweep / run / name: text
         for sweep, runs in content.runs.items()
+        if sweep in (sweeps or content.runs)
         for run, texts in runs.items()
         for name, text in texts.items()
     }
-    logs = {target / sweep / commands.FILE: text for sweep, text in content.commands.items()}
+    logs = {
+        target / sweep / commands.FILE: text
+        for sweep, text in content.commands.items()
+        if sweep in (sweeps or content.runs)
+    }
     for file, text in files.items():
         if read_exactly(file) not in (None, text):
             raise RunError(f"{file}: is there already, with other content")

@@ -11,6 +11,8 @@ import pytest
 
 from bnexp import interrupt, run
 from bnexp.config import Config
+from bnexp.pack import unpack
+from bnexp.runs import PACK
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -60,6 +62,14 @@ def write_npz(path: Path, **changes: np.ndarray) -> Path:
 @pytest.fixture(scope="session")
 def npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_npz(tmp_path_factory.mktemp("data") / "tiny.npz")
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sweeps of the reference runs as folders; the layout is that of outputs/."""
+    folder = tmp_path_factory.mktemp("reference")
+    unpack(ROOT / "outputs" / "reference" / PACK, folder, ("quickstart", "original"))
+    return folder
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from bnexp.training import train_and_evaluate
 sys.path.insert(0, str(ROOT / "scripts"))
 needs_tensorboard = installed("tensorboard.summary", "tensorboard")
 needs_mlflow = installed("mlflow.tracking", "mlflow")
-QUICKSTART = ROOT / "outputs" / "reference" / "quickstart"
 SHOWN = (*SMALL, "trainer.tensorboard=true", "trainer.eval_every=5")
 COLUMNS = {
     "train/loss": "train_loss",
@@ -178,9 +177,14 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Path:
+def quickstart(reference: Path) -> Path:
+    return reference / "quickstart"
+
+
+@pytest.fixture
+def sweep(quickstart: Path, tmp_path: Path) -> Path:
     """Three of the quickstart's runs, to be changed."""
-    for folder in list(runs.find_run_folders([QUICKSTART]))[:3]:
+    for folder in list(runs.find_run_folders([quickstart]))[:3]:
         shutil.copytree(folder, tmp_path / "outputs" / "quickstart" / folder.name)
     return tmp_path / "outputs" / "quickstart"
 
@@ -209,12 +213,12 @@ def change_result(folder: Path, **changes) -> None:
 
 
 @needs_mlflow
-def test_mlflow_holds_what_the_run_folders_hold(uri, tmp_path):
-    assert export(QUICKSTART, uri) == "exported 12, unchanged 0, skipped 0"
+def test_mlflow_holds_what_the_run_folders_hold(quickstart, uri, tmp_path):
+    assert export(quickstart, uri) == "exported 12, unchanged 0, skipped 0"
     client, found = exported(uri)
-    assert set(found) == {folder.name for folder in runs.find_run_folders([QUICKSTART])}
+    assert set(found) == {folder.name for folder in runs.find_run_folders([quickstart])}
     for name, run in found.items():
-        folder = QUICKSTART / name
+        folder = quickstart / name
         result, config = runs.read_result(folder), runs.read_config(folder)
         assert run.data.params["optimizer.lr"] == str(config["optimizer"]["lr"])
         assert run.data.params["data.path"] == "null"
@@ -311,9 +315,9 @@ def command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess
     )
 
 
-def test_without_mlflow_the_export_says_what_to_install(tmp_path):
+def test_without_mlflow_the_export_says_what_to_install(quickstart, tmp_path):
     env = without("mlflow", tmp_path / "blocked")
-    refused = command(str(QUICKSTART), env=env)
+    refused = command(str(quickstart), env=env)
     assert refused.returncode == 2
     assert refused.stderr == "bnexp: the export needs MLflow: pip install -e '.[mlflow]'\n"
     assert "--tracking-uri" in command("--help", env=env).stdout
@@ -325,11 +329,12 @@ def test_without_mlflow_the_export_says_what_to_install(tmp_path):
     [
         ("nowhere", "file", "nowhere: no such folder"),
         (".", "file", "no runs in ."),
-        (str(QUICKSTART), "odd://x", "--tracking-uri=odd://x: "),
+        ("quickstart", "odd://x", "--tracking-uri=odd://x: "),
     ],
 )
-def test_the_export_refuses_in_one_line(tmp_path, monkeypatch, uri, folder, store, named):
-    monkeypatch.chdir(tmp_path)
+def test_the_export_refuses_in_one_line(sweep, tmp_path, monkeypatch, uri, folder, store, named):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(sweep.parent if folder == "quickstart" else tmp_path / "empty")
     refused = command(
         folder, "--tracking-uri", uri if store == "file" else store, env=environment()
     )

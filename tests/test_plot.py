@@ -22,8 +22,6 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import plot
 import synthetic_runs
 
-REFERENCE = ROOT / "outputs" / "reference"
-
 
 @pytest.fixture(scope="session")
 def exact(tmp_path_factory: pytest.TempPathFactory) -> dict:
@@ -42,11 +40,9 @@ def out(exact: dict, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Path:
-    """The reference runs, to be spoiled; the layout is that of outputs/."""
-    for sweep in ("quickstart", "original"):
-        shutil.copytree(REFERENCE / sweep, tmp_path / "outputs" / sweep)
-    return tmp_path / "outputs"
+def copied(reference: Path, tmp_path: Path) -> Path:
+    """The reference runs, to be spoiled."""
+    return Path(shutil.copytree(reference, tmp_path / "outputs"))
 
 
 def some_run(sweep: Path) -> Path:
@@ -99,8 +95,8 @@ def test_the_command_draws_the_quickstart(copied: Path):
     assert "python scripts/plot.py outputs/quickstart" in page(report)
 
 
-def test_a_mix_of_sweeps_has_a_section_each(out: Path, capsys):
-    assert make_report([REFERENCE], out) is False
+def test_a_mix_of_sweeps_has_a_section_each(reference: Path, out: Path, capsys):
+    assert make_report([reference], out) is False
     printed = capsys.readouterr().out
     assert "quickstart: 12 runs" in printed
     assert "original: 6 runs" in printed
@@ -169,9 +165,9 @@ def test_without_runs_it_says_so_in_one_line(tmp_path: Path, folder: str, named:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_leaves_in_one_line(tmp_path: Path):
+def test_ctrl_c_leaves_in_one_line(reference: Path, tmp_path: Path):
     """Given to the whole group, as a terminal does, while sweeps are drawn."""
-    arguments = [str(REFERENCE), "--out", str(tmp_path)]
+    arguments = [str(reference), "--out", str(tmp_path)]
     drawing = subprocess.Popen(
         [sys.executable, str(ROOT / "scripts" / "plot.py"), *arguments],
         env=environment(PYTHONPATH=str(ROOT)),
@@ -208,8 +204,8 @@ def test_strict_tells_by_its_exit_code(copied: Path, out: Path, monkeypatch):
     assert called(monkeypatch, *arguments, "--strict") == 1
 
 
-def test_where_chooses_and_the_rest_is_not_shown(out: Path, monkeypatch, capsys):
-    arguments = [str(REFERENCE / "quickstart"), "--out", str(out)]
+def test_where_chooses_and_the_rest_is_not_shown(reference, out: Path, monkeypatch, capsys):
+    arguments = [str(reference / "quickstart"), "--out", str(out)]
     assert called(monkeypatch, *arguments, "--where", "norm=batch", "optimizer.lr=0.1,1e1") == 0
     assert "quickstart: 3 runs" in capsys.readouterr().out
 
@@ -222,15 +218,17 @@ def test_where_chooses_and_the_rest_is_not_shown(out: Path, monkeypatch, capsys)
         ("norm=layer", "has norm=['layer']"),
     ],
 )
-def test_a_wrong_where_is_told(out: Path, monkeypatch, capsys, where: str, message: str):
-    arguments = [str(REFERENCE / "quickstart"), "--out", str(out), "--where", where]
+def test_a_wrong_where_is_told(
+    reference: Path, out: Path, monkeypatch, capsys, where: str, message: str
+):
+    arguments = [str(reference / "quickstart"), "--out", str(out), "--where", where]
     assert called(monkeypatch, *arguments) == 2
     assert message in capsys.readouterr().err
 
 
-def test_formats_metrics_and_axes(out: Path, monkeypatch):
+def test_formats_metrics_and_axes(reference: Path, out: Path, monkeypatch):
     options = ["--format", "pdf", "--metric", "train_loss", "--x", "seconds"]
-    assert called(monkeypatch, str(REFERENCE / "original"), "--out", str(out), *options) == 0
+    assert called(monkeypatch, str(reference / "original"), "--out", str(out), *options) == 0
     assert {"original_train_loss.pdf", "original_train_loss.svg"} <= figures(out)
     assert not any("val_loss" in name for name in figures(out))
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from bnexp import run
 from bnexp import runs as folders
 from bnexp.analysis import Runs, load_runs, style, tables
 from bnexp.analysis.claims.model import NOT_RUN, POINTS, Claim, Finding, Judgement
@@ -36,9 +36,9 @@ from bnexp.analysis.statistics import (
     rule_r,
     t_interval,
 )
+from bnexp.config import scientific
 from bnexp.runs import DIVERGED, FAILED, FINISHED
 
-REFERENCE = ROOT / "outputs" / "reference"
 SCRIPT = "<script>window.pwned=1</script>"
 IMAGE = '"><img src=x onerror=window.pwned=1>'
 SWEEP = f"odd {IMAGE} #1?"  # a folder's name
@@ -49,10 +49,9 @@ STEPS = (10, 20, 30)
 
 
 def write_run(folder: Path, changes: dict[str, Any], rows: int, status: str | None) -> None:
-    """A run folder like a real one, whose settings differ from a reference run's."""
+    """A run folder like a real one, whose settings differ from quickstart's."""
     folder.mkdir(parents=True)
-    source = next((REFERENCE / "quickstart").glob("*/config.yaml"))
-    config = yaml.safe_load(source.read_text(encoding="utf-8"))
+    config = scientific(run.compose("experiment=quickstart"))
     for key, value in changes.items():
         group, _, name = key.rpartition(".")
         (config[group] if group else config)[name] = value
@@ -92,10 +91,8 @@ def write_sweep(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    root = tmp_path_factory.mktemp("outputs")
-    for sweep in ("quickstart", "original"):
-        shutil.copytree(REFERENCE / sweep, root / sweep)
+def found(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    root = Path(shutil.copytree(reference, tmp_path_factory.mktemp("found") / "outputs"))
     write_sweep(root / SWEEP)
     return load_runs(root)
 
