@@ -8,12 +8,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 # What TensorFlow tells on every start on a machine without a GPU. Errors and anything else
 # still reach the terminal.
 _NOISE = re.compile(rb"^[IW]\d{4} |^WARNING: All log messages before absl|CUDA error: Failed call")
+
+VECTOR_UNITS = (("avx512f", "AVX-512"), ("avx2", "AVX2"))  # widest first
 
 _started_with: int | None = None
 
@@ -99,9 +102,16 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """The model as Linux tells it; elsewhere, or where it does not, the architecture."""
+    """The model and its widest vector unit (another one gives other low-order bits), as Linux tells.
+
+    Elsewhere, or where Linux does not tell, the architecture.
+    """
     try:
-        told = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        told = Path("/proc/cpuinfo").read_text()
     except OSError:
-        told = None
-    return told[1] if told else platform.processor() or platform.machine()
+        told = ""
+    model = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
+    if not model:
+        return platform.processor() or platform.machine()
+    widest = (name for flag, name in VECTOR_UNITS if re.search(rf"\b{flag}\b", told))
+    return ", ".join([model[1], *islice(widest, 1)])
