@@ -102,9 +102,9 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """The model and its widest vector unit (another one gives other low-order bits), as Linux tells.
+    """The model and its widest vector unit, as another one gives other low-order bits.
 
-    Elsewhere, or where Linux does not tell, the architecture.
+    Where the system does not tell, the architecture.
     """
     try:
         told = Path("/proc/cpuinfo").read_text()

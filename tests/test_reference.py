@@ -1,0 +1,121 @@
+"""The reference reproduction: whole, judged as committed, and had again bit for bit."""
+
+import csv
+import io
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, Lines
+
+from bnexp import backend, config, exact, runs
+from bnexp.analysis import Runs, load_runs, tables
+from bnexp.analysis.claims.judge import CLAIMS, judge
+from bnexp.analysis.claims.model import NOT_RUN
+from bnexp.analysis.claims.table import claims_table
+from bnexp.pack import Content, read
+from bnexp.runs import DIVERGED, FINISHED, PACK
+from bnexp.training import train_and_evaluate
+
+sys.path.insert(0, str(ROOT / "scripts"))
+import reproduce
+
+REFERENCE = ROOT / "outputs" / "reference"
+COMMITTED = pd.read_csv(REFERENCE / "report" / "tables" / "claims.csv", keep_default_na=False)
+
+
+@pytest.fixture(scope="module")
+def packed() -> Content:
+    return read(REFERENCE / PACK)
+
+
+@pytest.fixture(scope="module")
+def found() -> Runs:
+    return load_runs(REFERENCE)
+
+
+@pytest.fixture(scope="module")
+def judged(found: Runs) -> pd.DataFrame:
+    return claims_table(judge(found))
+
+
+def test_every_run_ended_and_has_the_settings_that_name_it(packed: Content):
+    every = [run for sweep in packed.runs.values() for run in sweep.items()]
+    for run, files in every[::20]:
+        tree = yaml.safe_load(files["config.yaml"]) | {"name": "x", "output_dir": "x"}
+        assert runs.run_id(config.build(tree)) == run
+    statuses = {
+        runs.parsed_result(files["result.json"], Path(run))["status"] for run, files in every
+    }
+    assert statuses <= {FINISHED, DIVERGED}
+
+
+def test_one_commit_made_every_run(found: Runs):
+    [commit] = found.runs["git_commit"].unique()
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+
+
+def test_every_claim_has_a_verdict():
+    real = COMMITTED[~COMMITTED["beside"].astype(bool)]
+    assert set(real["claim"]) == {claim.id for claim in CLAIMS} | {
+        claim.id for claim in exact.EXACT
+    }
+    assert NOT_RUN not in set(real["verdict"])
+    assert (real.loc[real["sweep"] != "", "n"] >= 3).all()
+
+
+def test_the_committed_claims_are_those_of_the_committed_runs(judged: pd.DataFrame):
+    """To the last digit on one machine; elsewhere sums may be rounded in another order."""
+    again = pd.read_csv(io.StringIO(judged.to_csv(index=False)), keep_default_na=False)
+    ours, theirs = (table[table["sweep"] != ""].reset_index() for table in (again, COMMITTED))
+    for column in ("claim", "part", "verdict", "n", "measure", "sentence", "rule"):
+        assert list(ours[column]) == list(theirs[column])
+    for column in ("effect", "low", "high"):
+        numbers = (pd.to_numeric(table[column]).to_numpy(float) for table in (ours, theirs))
+        np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-12)
+
+
+def test_the_committed_summaries_are_those_of_the_committed_runs(found: Runs):
+    for sweep in found.sweeps:
+        text = tables.as_text(tables.summarize(found.of_sweep(sweep))).to_markdown(index=False)
+        kept = REFERENCE / "report" / "tables" / f"{sweep}_summary.md"
+        assert text + "\n" == kept.read_text(encoding="utf-8")
+
+
+def test_times_tell_of_every_preset_and_of_nearly_every_second():
+    rows = list(csv.DictReader((REFERENCE / reproduce.TIMES).read_text().splitlines()))
+    assert {row["preset"] for row in rows} == set(reproduce.PRESETS)
+    for row in rows:
+        assert int(row["profiled"]) == int(row["runs"]) > 0
+        parts = sum(float(row[part]) for part in reproduce.COLUMNS[5:])
+        assert parts == pytest.approx(float(row["total"]), abs=0.05)
+
+
+def test_presets_say_how_many_runs_they_are():
+    for row in csv.DictReader((REFERENCE / reproduce.TIMES).read_text().splitlines()):
+        preset = (ROOT / "conf" / "experiment" / f"{row['preset']}.yaml").read_text()
+        assert f"# {int(row['runs'])} runs" in preset
+
+
+def test_a_committed_run_is_had_again_bit_for_bit(packed: Content, tmp_path: Path):
+    """On the same kind of machine; on another to within a point of accuracy."""
+    environment = (REFERENCE / reproduce.ENVIRONMENT).read_text()
+    for files in packed.runs["weight_scale"].values():
+        tree = yaml.safe_load(files["config.yaml"]) | {"name": "x", "output_dir": "x"}
+        again = config.build(tree)
+        if (again.norm.kind, again.seed, again.init.scale) == ("batch", 0, 1):
+            break
+    train_and_evaluate(again, tmp_path, Lines())
+    history, probes = ((tmp_path / name).read_text() for name in ("history.csv", "probes.csv"))
+    if f"cpu: {backend.cpu_name()}\n" in environment:
+        assert reproduce.timeless(history) == reproduce.timeless(files["history.csv"])
+        assert probes == files["probes.csv"]
+    ends = [
+        pd.read_csv(io.StringIO(text))["val_accuracy"].iloc[-1]
+        for text in (history, files["history.csv"])
+    ]
+    assert ends[0] == pytest.approx(ends[1], abs=0.01)
