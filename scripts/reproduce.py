@@ -151,12 +151,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def question(name: str) -> str:
-    """A preset's first line on itself."""
+    """A preset's first sentence on itself."""
     path = EXPERIMENTS / f"{name}.yaml"
     if not path.is_file():
         return "(there is no such preset)"
     told = [line[2:] for line in path.read_text(encoding="utf-8").splitlines() if line[:2] == "# "]
-    return next((line for line in told if not line.startswith("@")), "")
+    sentence = re.match(r".*?[.?](?= )", " ".join(told[1:]))  # the first is Hydra's
+    return sentence[0] if sentence else ""
 
 
 # --- carrying out
