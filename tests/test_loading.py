@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from synthetic import run, runs
 
 from bnexp.analysis import cache, load_runs
 from bnexp.analysis.loading import Runs
+from bnexp.analysis.reading import read_folders
 from bnexp.runs import RunError
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -189,6 +191,16 @@ def test_probes_are_loaded(sweep: Path):
             "statistic": "mean",
             "value": 0.5,
         }
+
+
+def test_text_in_chunks_is_cached_too(sweep: Path):
+    """As pandas reads it from very long tables, or puts it together."""
+    folder = some_run(sweep)
+    add_probes(folder)
+    records = read_folders([folder])
+    twice = pd.concat([records.probes] * 2, ignore_index=True)
+    cache.write(sweep, replace(records, probes=twice), {folder: "stamp"})
+    assert_frame_equal(cache.read(sweep, {folder: "stamp"}).probes, twice)
 
 
 DAMAGE = {

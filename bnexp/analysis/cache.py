@@ -106,10 +106,16 @@ def _nested(table: pd.DataFrame, prefix: str, names: Collection[str]) -> dict[st
     counts = np.bincount(table["_place"], minlength=len(names))
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
     return {
-        f"{prefix}.{column}": pa.ListArray.from_arrays(offsets, pa.array(table[column]))
+        f"{prefix}.{column}": pa.ListArray.from_arrays(offsets, _in_one_piece(table[column]))
         for column in table.columns
         if column not in ("run", "_place")
     }
+
+
+def _in_one_piece(column: pd.Series) -> pa.Array:
+    """A column as Arrow has it; text that was put together from parts comes in chunks."""
+    array = pa.array(column)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _flat(table: pa.Table, prefix: str, names: list[str]) -> pd.DataFrame:
