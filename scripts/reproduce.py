@@ -263,6 +263,22 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     runs.write_atomically(path, "".join(",".join(map(str, line)) + "\n" for line in lines))
 
 
+def times_text(rows: Sequence[Mapping[str, str]]) -> str:
+    """Each preset's minutes, and what share of its runs' seconds went where, in Markdown."""
+    from tabulate import tabulate
+
+    shown = ("train", "evaluate", "probe", "compile")
+    table = []
+    for row in rows:
+        total = float(row["total"])
+        shares = [float(row[part]) / total for part in shown]
+        told = [f"{share:.0%}" for share in (*shares, 1 - sum(shares))]
+        table.append([row["preset"], row["runs"], f"{float(row['seconds']) / 60:.1f}", *told])
+    whole = [sum(float(row[key]) for row in rows) for key in ("runs", "seconds")]
+    table.append(["together", f"{whole[0]:.0f}", f"{whole[1] / 60:.1f}"])
+    return tabulate(table, ["preset", "runs", "minutes", *shown, "other"], "pipe")
+
+
 # --- what is committed
 
 
@@ -298,6 +314,7 @@ def gather(presets: Sequence[Preset], out: Path) -> None:
     text = "".join(f"{shlex.join(line)}\n" for line in lines)
     runs.write_atomically(out / COMMANDS, text)
     runs.write_atomically(out / ENVIRONMENT, told)
+    print(f"\n{times_text(rows)}")
     print(f"\n{out / PACK}: {len(set(chosen))} runs, {(out / PACK).stat().st_size / 1e6:.2f} MB")
 
 
