@@ -12,6 +12,7 @@ from conftest import SMALL, SMALL_CNN, Lines, StopAt
 from bnexp import probes, runs
 from bnexp.config import ConfigError
 from bnexp.data import load
+from bnexp.inside import Inside
 from bnexp.interrupt import Interrupted
 from bnexp.models import kernel_of
 from bnexp.probes import Recorder
@@ -201,7 +202,7 @@ def test_jacobians_are_those_of_automatic_differentiation(compose, norm, activat
     program.reset(config)
     found = recorded(config, program)["jacobian"]["2"]
 
-    inside = probes.Inside(program.model, config.trainer.batch_size)
+    inside = Inside(program.model, config.trainer.batch_size)
     before = tf.constant(inside.activations(tf.constant(dataset.test.images))[0])
     dense = program.model.get_layer("dense_2")
     activate = program.model.get_layer(f"dense_1_{activation}")
