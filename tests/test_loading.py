@@ -275,6 +275,16 @@ def test_arms_and_conditions_are_named_by_what_differs():
     assert list(table["arm"].unique()) == ["none", "batch"]
 
 
+def test_what_a_kind_does_not_vary_in_is_not_named():
+    table = names(
+        {"init.kind": "gaussian", "init.stddev": 0.1},
+        {"init.kind": "gaussian", "init.stddev": 1.0},
+        {"init.kind": "he", "init.stddev": 0.1},
+    )
+    named = ["init=gaussian, stddev=0.1", "init=gaussian, stddev=1", "init=he"]
+    assert list(table["condition"]) == named
+
+
 def test_norm_settings_tell_arms_apart_but_not_where_there_is_no_norm():
     table = names(
         {"norm.kind": "none"},

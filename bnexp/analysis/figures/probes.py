@@ -26,6 +26,7 @@ LAYER_FIGURES = (  # probe, statistic, y label
     ("activations", "saturation", "share of inputs beyond ±4"),
 )
 MAX_LAYERS = 8
+MAX_CONDITIONS = 4  # a figure each
 
 
 def _rows(runs: Runs, probe: str, *statistics: str) -> pd.DataFrame:
@@ -102,7 +103,8 @@ def layers(runs: Runs) -> Iterator[Drawing]:
     shown, how = choosing.tuned_runs(runs)
     for probe, statistic, label in LAYER_FIGURES:
         table = _rows(shown, probe, statistic)
-        for number, condition in enumerate(panels.conditions_of(shown), start=1):
+        conditions = panels.conditions_of(shown)
+        for number, condition in enumerate(conditions[:MAX_CONDITIONS], start=1):
             members = shown.runs[shown.runs[CONDITION] == condition]
             mine = table[table["run"].isin(members.index)]
             if mine.empty:
@@ -111,6 +113,8 @@ def layers(runs: Runs) -> Iterator[Drawing]:
                 f"{label} by hidden layer: mean of {panels.seeds(shown)} (thick) and the seeds "
                 f"(thin)" + (f"; {condition}" if condition else "") + f"; {how}."
             )
+            if len(conditions) > MAX_CONDITIONS:
+                caption += f" The first {MAX_CONDITIONS} of {len(conditions)} conditions are drawn."
             name = f"{statistic}_{number}" if shown.runs[CONDITION].nunique() > 1 else statistic
             title = statistic.replace("_", " ").capitalize() + " by layer"
             yield Drawing(name, title, caption, _layers(members, mine, label))
