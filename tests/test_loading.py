@@ -285,6 +285,16 @@ def test_what_a_kind_does_not_vary_in_is_not_named():
     assert list(table["condition"]) == named
 
 
+def test_what_follows_from_other_settings_is_not_named():
+    table = names(
+        {"trainer.steps": 60_000, "trainer.batch_size": 2, "optimizer.lr": 1.0},
+        {"trainer.steps": 60_000, "trainer.batch_size": 2, "optimizer.lr": 0.1},
+        {"trainer.steps": 30_000, "trainer.batch_size": 4, "optimizer.lr": 1.0},
+    )
+    named = ["lr=0.1, batch_size=2", "lr=1, batch_size=2", "lr=1, batch_size=4"]
+    assert list(table["condition"]) == named
+
+
 def test_norm_settings_tell_arms_apart_but_not_where_there_is_no_norm():
     table = names(
         {"norm.kind": "none"},

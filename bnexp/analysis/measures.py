@@ -3,14 +3,13 @@
 The learning rate is a nuisance: `tuned` picks it for each arm on validation data.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from bnexp.analysis.loading import Runs
-from bnexp.analysis.naming import named, varying
+from bnexp.analysis.naming import named, telling, varying
 from bnexp.runs import DIVERGED, FINISHED
 
 LR, NORM, SEED = "optimizer.lr", "norm.kind", "seed"
@@ -60,21 +59,10 @@ def parts(runs: Runs, *free: str) -> list[tuple[str, Runs]]:
         return [("", runs)]
     groups = runs.runs.groupby(keys, sort=False, dropna=False).ngroup()
     first = runs.runs[~groups.duplicated()]
-    telling = _telling(first, keys)
+    names = telling(first, keys)
     return [
-        (named(row, telling), runs.select(groups == groups[run])) for run, row in first.iterrows()
+        (named(row, names), runs.select(groups == groups[run])) for run, row in first.iterrows()
     ]
-
-
-def _telling(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
-    """The first keys that suffice to tell all rows apart."""
-    chosen: list[str] = []
-    count = 1
-    for key in keys:
-        wider = table.groupby([*chosen, key], dropna=False).ngroups
-        if wider > count:
-            chosen, count = [*chosen, key], wider
-    return chosen
 
 
 def by_seed(table: pd.DataFrame, values: pd.Series | str) -> pd.Series:

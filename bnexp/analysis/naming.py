@@ -17,7 +17,7 @@ def with_names(table: pd.DataFrame, free: Sequence[str] = ()) -> pd.DataFrame:
     """
     keys = [key for key in varying(table) if key not in free]
     norm = [key for key in keys if key.startswith("norm.")]
-    others = [key for key in keys if not key.startswith("norm.")]
+    others = telling(table, [key for key in keys if not key.startswith("norm.")])
     no_norm_first = {"norm.kind": table["norm.kind"] != "none"}
     order = table[[*others, *norm, "seed"]].assign(**no_norm_first, folder=table.index)
     table = table.loc[order.sort_values(list(order.columns), key=_sortable).index]
@@ -51,6 +51,23 @@ def varying(table: pd.DataFrame) -> list[str]:
     keys = [key for key in table.columns if "." in key]
     differing = [key for key in keys if table[key].nunique(dropna=False) > 1]
     return [key for key in differing if not _follows_from_kind(table, key, differing)]
+
+
+SCHEDULE = ("steps", "eval_every", "early_steps", "early_eval_every")  # of trainer
+
+
+def telling(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """The first keys that suffice to tell apart all that the keys tell apart.
+
+    Those of the schedule are taken last: `batch_size=2` says more than the steps that go with it.
+    """
+    chosen: list[str] = []
+    count = 1
+    for key in sorted(keys, key=lambda key: key.removeprefix("trainer.") in SCHEDULE):
+        wider = table.groupby([*chosen, key], dropna=False, sort=False).ngroups
+        if wider > count:
+            chosen, count = [*chosen, key], wider
+    return chosen
 
 
 def _follows_from_kind(table: pd.DataFrame, key: str, differing: Sequence[str]) -> bool:
