@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
+from PIL import Image
 
 from bnexp.analysis import style
 
@@ -73,4 +74,16 @@ class Drawing:
                 self.figure.set_layout_engine("none")
             for kind, path in zip(formats, paths, strict=True):
                 self.figure.savefig(path, metadata=dated.get(kind))
+                if kind == "png":
+                    _lighten(path)
         return Saved(name, self.title, self.caption, [str(path) for path in paths])
+
+
+def _lighten(path: Path) -> None:
+    """Rewrites a PNG with a palette: a third of the bytes, and hardly to be told apart."""
+    with Image.open(path) as picture:
+        # maximal coverage keeps colours of few pixels, such as the red of crosses
+        palette = picture.convert("RGB").quantize(
+            256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
+    palette.save(path, optimize=True)

@@ -22,7 +22,7 @@ def with_names(table: pd.DataFrame, free: Sequence[str] = ()) -> pd.DataFrame:
     order = table[[*others, *norm, "seed"]].assign(**no_norm_first, folder=table.index)
     table = table.loc[order.sort_values(list(order.columns), key=_sortable).index]
     arms = _labels(table, ["norm.kind", *norm], lambda row: _arm(row, norm))
-    conditions = _labels(table, others, lambda row: named(row, _read(table, row, others)))
+    conditions = _labels(table, others, lambda row: named_among(table, row, others))
     return table.assign(**{ARM: arms, CONDITION: conditions})
 
 
@@ -77,18 +77,6 @@ def _follows_from_kind(table: pd.DataFrame, key: str, differing: Sequence[str]) 
     return bool((table.groupby(kind)[key].nunique(dropna=False) == 1).all())
 
 
-def _read(table: pd.DataFrame, row: pd.Series, keys: Sequence[str]) -> list[str]:
-    """Less those that do not vary among the runs of the row's kind: glorot has no stddev."""
-
-    def varies(key: str) -> bool:
-        kind = key.partition(".")[0] + ".kind"
-        if kind not in keys or key == kind:
-            return True
-        return table.loc[table[kind] == row[kind], key].nunique(dropna=False) > 1
-
-    return [key for key in keys if varies(key)]
-
-
 def _arm(row: pd.Series, keys: Sequence[str]) -> str:
     details = [key for key in keys if key != "norm.kind"] if row["norm.kind"] != "none" else []
     return " ".join([row["norm.kind"], *([named(row, details)] if details else [])])
@@ -101,6 +89,21 @@ def named(row: pd.Series, keys: Sequence[str]) -> str:
     return ", ".join(
         f"{name}={value_text(row[key])}" for name, key in zip(names, keys, strict=True)
     )
+
+
+def named_among(table: pd.DataFrame, row: pd.Series, keys: Sequence[str]) -> str:
+    """As `named`, less the keys that do not vary among the runs of the row's kind.
+
+    So it is "init=gaussian, stddev=0.1" but "init=glorot", which has no stddev.
+    """
+
+    def varies(key: str) -> bool:
+        kind = key.partition(".")[0] + ".kind"
+        if kind not in keys or key == kind:
+            return True
+        return table.loc[table[kind] == row[kind], key].nunique(dropna=False) > 1
+
+    return named(row, [key for key in keys if varies(key)])
 
 
 def value_text(value: Any) -> str:

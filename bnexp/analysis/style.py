@@ -38,7 +38,7 @@ RC: dict[Any, Any] = {
     "grid.alpha": 0.3,
     "grid.linewidth": 0.5,
     "legend.frameon": False,
-    "savefig.dpi": 200,
+    "savefig.dpi": 150,
     "svg.hashsalt": "bnexp",  # the same figure gives the same file
 }
 

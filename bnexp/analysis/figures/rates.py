@@ -13,7 +13,7 @@ from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
-from bnexp.analysis.naming import ARM, CONDITION, named, varying
+from bnexp.analysis.naming import ARM, CONDITION, named_among, varying
 from bnexp.analysis.statistics import MIN_SEEDS, t_interval
 from bnexp.runs import DIVERGED, FINISHED
 
@@ -109,7 +109,7 @@ def heat_maps(runs: Runs) -> Iterator[Drawing]:
     if not inits or not choosing.rate_varies(runs):
         return
     table = measures.ended(choosing.without_rate(runs, (LR, *inits)))
-    table = table.assign(init=[named(row, inits) for _, row in table.iterrows()])
+    table = table.assign(init=[named_among(table, row, inits) for _, row in table.iterrows()])
     conditions = list(table[CONDITION].unique())[:MAX_MAPS]
     caption = (
         f"Mean final validation accuracy in percent over {panels.seeds(runs)} for each initial "
