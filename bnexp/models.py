@@ -7,6 +7,7 @@ import numpy as np
 
 from bnexp.config import Init, Model, Norm
 from bnexp.dense import TransposedDense
+from bnexp.dropout import PhiloxDropout
 from bnexp.normalization import BatchNorm
 from bnexp.seeds import stream_seed
 
@@ -35,9 +36,8 @@ def build_model(
     stack = _Stack(config, norm, POLICIES[precision])
     features = BUILDERS[config.kind](config, stack, inputs)
     if config.dropout:
-        features = keras.layers.Dropout(config.dropout, seed=0, dtype=stack.policy, name="dropout")(
-            features
-        )
+        dropout = DROPOUTS[config.kind]
+        features = dropout(config.dropout, seed=0, dtype=stack.policy, name="dropout")(features)
     logits = keras.layers.Dense(
         classes, kernel_initializer="zeros", dtype="float32", name="logits"
     )(features)
@@ -139,6 +139,11 @@ def _layer_norm(norm: Norm, policy: str, name: str) -> keras.layers.Layer:
 BUILDERS: dict[str, Callable[[Model, _Stack, keras.KerasTensor], keras.KerasTensor]] = {
     "mlp": _mlp,
     "cnn": _cnn,
+}
+# for dense networks, which XLA compiles, the one that is fast there
+DROPOUTS: dict[str, type[keras.layers.Dropout]] = {
+    "mlp": PhiloxDropout,
+    "cnn": keras.layers.Dropout,
 }
 NORMALIZERS: dict[str, Callable[[Norm, str, str], keras.layers.Layer]] = {
     "batch": _batch_norm,
