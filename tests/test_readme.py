@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from conftest import ROOT, SMALL, environment, write_npz
 
 from bnexp.analysis import load_runs, tables
+from bnexp.runs import HISTORY_COLUMNS, PROBE_COLUMNS
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import benchmark
@@ -87,9 +87,9 @@ def test_the_layers_example_runs():
     assert outputs.shape == (4, 100)
 
 
-def test_the_notebooks_example_runs(monkeypatch):
-    monkeypatch.chdir(REFERENCE.parent.parent)
-    example = block("python", "load_runs(").replace("outputs/", "outputs/reference/")
+def test_the_notebooks_example_runs(reference, monkeypatch):
+    monkeypatch.chdir(reference)
+    example = block("python", "load_runs(").replace("outputs/", "")
     *statements, last = example.strip().splitlines()
     names: dict = {}
     exec("\n".join(statements), names)
@@ -98,6 +98,6 @@ def test_the_notebooks_example_runs(monkeypatch):
     assert eval(last, names)._repr_png_().startswith(b"\x89PNG")
 
 
-def test_columns_of_history_are_those_listed():
-    for path in REFERENCE.rglob("history.csv"):
-        assert f"`{','.join(pd.read_csv(path).columns)}`" in README
+def test_columns_of_tables_are_those_listed():
+    for columns in (HISTORY_COLUMNS, PROBE_COLUMNS):
+        assert f"`{','.join(columns)}`" in README
