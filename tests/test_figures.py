@@ -158,6 +158,16 @@ def test_heat_maps_show_both_arms_side_by_side():
     assert cells[0] == f"{shown:.1f}"
 
 
+def test_no_heat_map_where_the_initial_weights_follow_from_the_network():
+    made = [
+        run({"model.kind": kind, "init.kind": init, "optimizer.lr": rate, "norm.kind": arm}, [0.5, 0.9])
+        for kind, init in (("mlp", "gaussian"), ("cnn", "truncated"))
+        for rate in (0.1, 1.0)
+        for arm in ("none", "batch")
+    ]
+    assert "init_heatmap" not in drawn(runs(made))
+
+
 def test_steps_to_target_mark_what_never_got_there():
     drawing = drawn(grid())["steps_to_target"]
     assert titles(drawing) == [f"{target}% validation accuracy" for target in (90, 95, 97)]

@@ -70,5 +70,7 @@ def _panel(axis: Axes, table: pd.DataFrame, unit: str) -> None:
     if unit in LINEAR_TO and np.nanmax(np.abs(table[["low", "high"]])) > 5 * LINEAR_TO[unit]:
         axis.set_xscale("symlog", linthresh=LINEAR_TO[unit])
         axis.xaxis.set_major_formatter("{x:g}")
+    else:
+        axis.locator_params(axis="x", nbins=4)  # also where all ticks have many digits
     axis.set_xlabel(UNIT_LABELS.get(unit, unit))
     axis.grid(axis="y", visible=False)

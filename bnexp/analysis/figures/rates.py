@@ -13,7 +13,7 @@ from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
-from bnexp.analysis.naming import ARM, CONDITION, named_among, varying
+from bnexp.analysis.naming import ARM, CONDITION, named_among, telling, varying
 from bnexp.analysis.statistics import MIN_SEEDS, t_interval
 from bnexp.runs import DIVERGED, FINISHED
 
@@ -105,7 +105,7 @@ def _cross(axis: Axes, rate: float, height: float, colour: str) -> None:
 
 def heat_maps(runs: Runs) -> Iterator[Drawing]:
     """Initialization × learning rate, the arms side by side; none unless both vary."""
-    inits = [key for key in varying(runs.runs) if key.startswith("init.")]
+    inits = [k for k in telling(runs.runs, varying(runs.runs)) if k.startswith("init.")]
     if not inits or not choosing.rate_varies(runs):
         return
     table = measures.ended(choosing.without_rate(runs, (LR, *inits)))
