@@ -160,9 +160,12 @@ def test_heat_maps_show_both_arms_side_by_side():
 
 def test_no_heat_map_where_the_initial_weights_follow_from_the_network():
     made = [
-        run({"model.kind": kind, "init.kind": init, "optimizer.lr": rate, "norm.kind": arm}, [0.5, 0.9])
-        for kind, init in (("mlp", "gaussian"), ("cnn", "truncated"))
-        for rate in (0.1, 1.0)
+        run(
+            {"model.kind": model, "init.kind": init, "optimizer.lr": lr, "norm.kind": arm},
+            [0.5, 0.9],
+        )
+        for model, init in (("mlp", "gaussian"), ("cnn", "truncated"))
+        for lr in (0.1, 1.0)
         for arm in ("none", "batch")
     ]
     assert "init_heatmap" not in drawn(runs(made))
