@@ -53,7 +53,9 @@ def varying(table: pd.DataFrame) -> list[str]:
     return [key for key in differing if not _follows_from_kind(table, key, differing)]
 
 
-SCHEDULE = ("steps", "eval_every", "early_steps", "early_eval_every")  # of trainer
+SCHEDULE = tuple(
+    f"trainer.{key}" for key in ("steps", "eval_every", "early_steps", "early_eval_every")
+)
 
 
 def telling(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
@@ -63,7 +65,7 @@ def telling(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """
     chosen: list[str] = []
     count = 1
-    for key in sorted(keys, key=lambda key: key.removeprefix("trainer.") in SCHEDULE):
+    for key in sorted(keys, key=SCHEDULE.__contains__):
         wider = table.groupby([*chosen, key], dropna=False, sort=False).ngroups
         if wider > count:
             chosen, count = [*chosen, key], wider

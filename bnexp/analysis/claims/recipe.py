@@ -21,6 +21,7 @@ from bnexp.analysis.claims.model import (
 )
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, NORM, VALIDATION, Tuned, by_seed, split, tuned
+from bnexp.analysis.naming import SCHEDULE
 from bnexp.analysis.statistics import paired_difference, paired_log2_ratio
 from bnexp.runs import DIVERGED
 
@@ -246,7 +247,7 @@ def _small_batches(runs: Runs) -> Iterator[Finding]:
     At equal examples the largest batches make too few steps for the arm without BN to train, and
     that counts for the claim although small batches have no part in it.
     """
-    for part, chosen in measures.parts(runs, LR, BATCH_SIZE, "trainer.steps", *SCHEDULE):
+    for part, chosen in measures.parts(runs, LR, BATCH_SIZE, *SCHEDULE):
         none, batch = measures.arms(measures.ended(chosen))
         yield _slope(part, none, batch)
         small = [arm[arm[BATCH_SIZE] <= COMPARABLE] for arm in (none, batch)]
@@ -264,9 +265,6 @@ def _slope(part: str, none: pd.DataFrame, batch: pd.DataFrame, *, beside: bool =
     )
     measure = "slope of best-rate validation accuracy on log2 batch size, BN − none"
     return by_rule_r(part, measure, "points a doubling", effect, sentence, beside=beside)
-
-
-SCHEDULE = ("trainer.eval_every", "trainer.early_steps", "trainer.early_eval_every")
 
 
 def _slopes(arm: pd.DataFrame, size: str) -> tuple[pd.Series, str]:
