@@ -315,21 +315,15 @@ def typed_config(folder: Path) -> Config:
 
 def find_run_folders(roots: Iterable[Path]) -> Iterator[Path]:
     """All folders at or below the roots that hold a config.yaml, sorted, each once."""
-    return (path for path in find_runs(roots) if path.name != PACK)
-
-
-def find_runs(roots: Iterable[Path]) -> Iterator[Path]:
-    """Run folders and packs (files named `PACK`) at or below the roots, sorted, each once."""
     seen: set[Path] = set()
     for root in roots:
         for path, inner, files in os.walk(root):
-            inner[:] = sorted(name for name in inner if name != ".cache")  # has a runs.parquet too
-            found = [Path(path) / PACK] if PACK in files else []
+            inner.sort()
             if "config.yaml" in files:
                 inner.clear()  # a run's folder holds no other runs
-                found = [Path(path)]
-            yield from (one for one in found if one not in seen)
-            seen.update(found)
+                if Path(path) not in seen:
+                    seen.add(Path(path))
+                    yield Path(path)
 
 
 def latest(folder: Path) -> tuple[int, float | None]:

@@ -1,7 +1,7 @@
 """Draws figures, tables, verdicts and a report page from run folders.
 
 Examples:
-    python scripts/plot.py                                everything in outputs/
+    python scripts/plot.py                                every run folder in outputs/
     python scripts/plot.py outputs/quickstart             one sweep
     python scripts/plot.py outputs/a outputs/b --out comparison
     python scripts/plot.py outputs/fig1 --x seconds --metric val_loss --format pdf

@@ -152,7 +152,7 @@ def test_the_analysis_sees_what_it_sees_in_folders(outputs: Path, tmp_path: Path
 
 def test_a_sweep_in_a_folder_and_in_a_pack_is_two_sweeps(outputs: Path):
     packed(outputs, outputs / "reference" / PACK)
-    found = load_runs(outputs)
+    found = load_runs(outputs, outputs / "reference")
     names = ["synthetic-0", "synthetic-1"]
     assert found.sweeps == [*(f"reference/{name}" for name in names), *names]
     assert all(len(found.of_sweep(name).runs) <= 12 for name in found.sweeps)
@@ -165,7 +165,14 @@ def test_a_sweep_in_a_folder_and_in_a_pack_is_two_sweeps(outputs: Path):
             (outputs / "reference" / PACK / "synthetic-0").as_posix(),
         ]
     )
-    assert len(load_runs(outputs).sweeps) == 6
+    assert len(load_runs(outputs, outputs / "reference").sweeps) == 6
+
+
+def test_a_pack_further_below_is_left_alone(outputs: Path):
+    """What a user's own runs are drawn from does not take in the reference beside them."""
+    before = load_runs(outputs)
+    packed(outputs, outputs / "reference" / PACK)
+    assert_frame_equal(load_runs(outputs).runs, before.runs)
 
 
 def spoil_flip(path: Path) -> None:
@@ -205,7 +212,7 @@ def spoil_columns(path: Path) -> None:
 def test_a_damaged_pack_is_a_problem_and_the_rest_is_loaded(outputs: Path, spoil, message: str):
     target = packed(outputs, outputs / "reference" / PACK)
     spoil(target)
-    found = load_runs(outputs)
+    found = load_runs(outputs, target.parent)
     assert len(found.runs) == 22
     [problem] = found.problems
     assert problem.startswith(f"{target}: ")

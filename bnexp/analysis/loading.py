@@ -13,7 +13,7 @@ from bnexp.analysis import cache
 from bnexp.analysis.naming import ARM, CONDITION, with_names
 from bnexp.analysis.reading import UNFINISHED, Records, merged, read_folders, read_runs
 from bnexp.config import nearest
-from bnexp.runs import PACK, RunError, find_runs
+from bnexp.runs import PACK, RunError, find_run_folders
 
 __all__ = ["SWEEP", "UNFINISHED", "Runs", "load_runs"]
 
@@ -79,9 +79,10 @@ class Runs:
 
 
 def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
-    """Every run at or below the given folders, in folders of their own or in packs.
+    """Every run folder at or below the given folders, and the runs of a pack in one of them.
 
-    Damaged ones are named in `problems`.
+    A pack further below is left alone: the reference runs in outputs/ are not the user's own.
+    Damaged runs are named in `problems`.
 
     What was read is kept in each sweep's folder (`.cache/runs.parquet`) and used again while
     a run's files are untouched; `cached=False` neither reads nor writes there.
@@ -93,12 +94,12 @@ def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
     for path in paths:
         if not path.is_dir():
             raise RunError(f"{path}: no such folder")
-    found = list(find_runs(paths))
     sweeps: dict[Path, list[Path]] = {}
-    for folder in (path for path in found if path.name != PACK):
+    for folder in find_run_folders(paths):
         sweeps.setdefault(folder.parent, []).append(folder)
     of_folders = [_of_folder(*sweep, cached=cached) for sweep in sweeps.items()]
-    of_packs = [_of_pack(path) for path in found if path.name == PACK]
+    packs = [path / PACK for path in dict.fromkeys(paths) if (path / PACK).is_file()]
+    of_packs = [_of_pack(path) for path in packs]
     read = merged([*of_folders, *of_packs])
     names = sweep_names(dict.fromkeys(Path(run).parent for run in read.rows), paths)
     rows = [{"run": run, SWEEP: names[Path(run).parent], **row} for run, row in read.rows.items()]
