@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +105,20 @@ def cpu_name() -> str:
 
     Where the system does not tell, the architecture.
     """
-    try:
-        told = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        told = ""
-    model = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
+    model = re.search(r"^model name\s*: (.+)$", _cpuinfo(), re.MULTILINE)
     if not model:
         return platform.processor() or platform.machine()
-    widest = (name for flag, name in VECTOR_UNITS if re.search(rf"\b{flag}\b", told))
-    return ", ".join([model[1], *islice(widest, 1)])
+    return ", ".join(filter(None, [model[1], vector_unit()]))
+
+
+def vector_unit() -> str:
+    """AVX-512 or AVX2, whichever is the CPU's widest; empty where the system does not tell."""
+    told = _cpuinfo()
+    return next((name for flag, name in VECTOR_UNITS if re.search(rf"\b{flag}\b", told)), "")
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""

@@ -65,6 +65,28 @@ def test_targets_are_held_against_what_was_measured():
     }
 
 
+@pytest.mark.parametrize(("unit", "timed"), [("AVX-512", True), ("AVX2", False), ("", True)])
+def test_bfloat16_is_timed_where_the_cpu_does_not_emulate_it(monkeypatch, unit: str, timed: bool):
+    monkeypatch.setattr(benchmark.backend, "vector_unit", lambda: unit)
+    assert ("cnn-bfloat16" in benchmark.workloads()) is timed
+    assert {"mlp", "cnn"} <= set(benchmark.workloads())
+
+
+def test_a_gross_loss_is_one_against_rivals():
+    def row(rival: str, reached: float) -> dict:
+        return {"rival": rival, "target": 2.0, "reached": reached}
+
+    slow = row("Keras fit", 0.9)
+    rows = [slow, row("Keras fit", 1.1), row("matrix product", 0.1)]
+    assert benchmark.gross_losses(rows) == [slow]
+
+
+def test_without_bfloat16_the_other_targets_are_held():
+    step = {name: REPORT["step"][name] for name in ("mlp", "cnn")}
+    rows = benchmark.targets(REPORT | {"step": step})
+    assert {row["workload"] for row in rows} == {"mlp", "cnn"}
+
+
 def test_tables_name_what_is_missing():
     text = benchmark.tables(REPORT | {"targets": benchmark.targets(REPORT)})
     assert "torch is not installed" in text
