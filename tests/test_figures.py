@@ -56,6 +56,12 @@ def probed(*probes: str) -> Runs:
         if "gradients" in probes:
             for step, layer in itertools.product(range(0, 3001, 500), "123"):
                 rows.append((step, "gradients", layer, "gradient_norm", 0.1 * (1 + seed)))
+                rows.append((step, "gradients", layer, "weight_norm", 5.0 + seed))
+                rows.append((step, "gradients", layer, "bias_norm", step / 1000))
+        if "population" in probes:
+            for step in range(0, 3001, 500):
+                rows.append((step, "population", "", "loss_batch", 0.4))
+                rows.append((step, "population", "", "loss_population", 0.5 + 0.1 * seed))
         made.append(run({"norm.kind": arm}, rising(0.95), seed=seed, probes=rows))
     return runs(made)
 
@@ -196,11 +202,25 @@ def test_figure_1_of_the_paper():
     assert {line.get_ydata()[-1] for line in with_bn.lines} == {-1, 0, 1}
 
 
-def test_gradients_and_saturation_have_a_panel_per_layer():
+def test_norms_and_saturation_have_a_panel_per_layer():
     made = drawn(probed("activations", "gradients"))
-    for name, label in (("gradient_norm", "‖∂L/∂W‖"), ("saturation", "share of inputs beyond ±4")):
+    labels = {
+        "gradient_norm": "‖∂L/∂W‖",
+        "weight_norm": "‖W‖",
+        "bias_norm": "‖b‖",
+        "saturation": "share of inputs beyond ±4",
+    }
+    for name, label in labels.items():
         assert titles(made[name]) == ["layer 1", "layer 2", "layer 3"]
         assert made[name].figure.get_supylabel() == label
+
+
+def test_the_gap_between_population_and_batch_statistics_is_drawn():
+    drawing = drawn(probed("population"))["population_gap"]
+    [axis] = drawing.figure.axes
+    gaps = {round(float(line.get_ydata()[-1]), 6) for line in axis.lines}
+    assert gaps == {0.1, 0.2, 0.3}  # three seeds, and their mean
+    assert "Validation loss with population statistics less" in drawing.caption
 
 
 @pytest.mark.parametrize(
@@ -281,7 +301,14 @@ def other_texts(figure: Figure) -> list[Text]:
 LARGE = {
     "grid": grid(rates=tuple(2.0**k for k in range(-6, 4)), stddevs=(0.005, 5.0), diverging=(8.0,)),
     "depth": grid(hidden=("100", "100-100-100", "100-100-100-100-100-100-100-100")),
-    "probed": probed("activations", "gradients"),
+    "probed": probed("activations", "gradients", "population"),
+    "many arms": runs(
+        [
+            run({"norm.kind": "batch", "norm.momentum": momentum}, rising(0.95), seed=seed)
+            for momentum in (0.5, 0.9, 0.99, 0.999)
+            for seed in range(3)
+        ]
+    ),
 }
 
 

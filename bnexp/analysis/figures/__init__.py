@@ -10,7 +10,7 @@ from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures.curves import curves
 from bnexp.analysis.figures.depth import depth
 from bnexp.analysis.figures.forest import forest
-from bnexp.analysis.figures.probes import figure_1, layers
+from bnexp.analysis.figures.probes import figure_1, layers, population_gap
 from bnexp.analysis.figures.rates import heat_maps, sensitivity
 from bnexp.analysis.figures.targets import steps_to_target
 from bnexp.analysis.loading import Runs
@@ -28,7 +28,7 @@ def sweep_figures(runs: Runs, metrics: Sequence[str] = METRICS, x: str = "step")
         for metric in metrics:
             drawings += curves(runs, metric, x)
         if runs.runs["status"].isin([FINISHED, DIVERGED]).any():
-            for draw in (sensitivity, heat_maps, steps_to_target, depth, layers):
+            for draw in (sensitivity, heat_maps, steps_to_target, depth, layers, population_gap):
                 drawings += draw(runs)
     return drawings
 

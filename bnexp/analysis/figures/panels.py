@@ -16,6 +16,7 @@ from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.runs import DIVERGED
 
 WIDTH, HEIGHT = 3.0, 2.3  # inches, of a panel
+CHARACTER, HANDLE = 0.066, 0.55  # inches, of a legend's label and of the line before it
 MAX_COLUMNS = 5
 MAX_PANELS = 36
 ENOUGH_DECADES = 100  # ratio from which on powers of ten suffice as ticks
@@ -81,8 +82,17 @@ def legend(figure: Figure, arms: Sequence[str], *more: Line2D) -> None:
         Line2D([], [], color=colours[arm], linewidth=1.8, label=style.label(arm)) for arm in arms
     ]
     handles += more
-    columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.6)))
+    columns = _columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """Into how many columns a legend's labels fit, filled one after the other."""
+    for count in range(len(labels), 1, -1):
+        columns = np.array_split([len(label) for label in labels], count)  # as matplotlib does
+        if sum(CHARACTER * max(lengths) + HANDLE for lengths in columns) <= width:
+            return count
+    return 1
 
 
 def crosses(runs: Runs) -> list[Line2D]:

@@ -23,6 +23,8 @@ PERCENTILES: dict[str, tuple[str, Literal[":", "-", "--"]]] = {
 }
 LAYER_FIGURES = (  # probe, statistic, y label
     ("gradients", "gradient_norm", "‖∂L/∂W‖"),
+    ("gradients", "weight_norm", "‖W‖"),
+    ("gradients", "bias_norm", "‖b‖"),
     ("activations", "saturation", "share of inputs beyond ±4"),
 )
 MAX_LAYERS = 8
@@ -97,34 +99,55 @@ def _percentiles(axis: Axes, probes: pd.DataFrame, colour: str) -> None:
 
 
 def layers(runs: Runs) -> Iterator[Drawing]:
-    """Gradient norms and saturation, a panel per layer; only what the runs probed."""
-    if runs.probes.empty:
+    """Norms and saturation, a panel per layer; only what the runs probed."""
+    for probe, statistic, label in LAYER_FIGURES:
+        title = statistic.replace("_", " ").capitalize() + " by layer"
+        yield from _over_time(
+            runs, _rows(runs, probe, statistic), statistic, title, f"{label} by hidden layer", label
+        )
+
+
+def population_gap(runs: Runs) -> Iterator[Drawing]:
+    """How much inference with population statistics loses to batch statistics while training."""
+    losses = _rows(runs, "population", "loss_population", "loss_batch")
+    if losses.empty:
+        return
+    wide = losses.pivot(index=["run", "step"], columns="statistic", values="value")
+    gap = (wide["loss_population"] - wide["loss_batch"]).rename("value").reset_index()
+    label = "validation loss (nats),\npopulation − batch statistics"
+    told = "Validation loss with population statistics less that with each batch's own"
+    title = "Population against batch statistics"
+    yield from _over_time(runs, gap.assign(layer=""), "population_gap", title, told, label)
+
+
+def _over_time(
+    runs: Runs, table: pd.DataFrame, name: str, title: str, told: str, label: str
+) -> Iterator[Drawing]:
+    """A figure per condition of what was probed, at each arm's best learning rate."""
+    if table.empty:
         return
     shown, how = choosing.tuned_runs(runs)
-    for probe, statistic, label in LAYER_FIGURES:
-        table = _rows(shown, probe, statistic)
-        conditions = panels.conditions_of(shown)
-        for number, condition in enumerate(conditions[:MAX_CONDITIONS], start=1):
-            members = shown.runs[shown.runs[CONDITION] == condition]
-            mine = table[table["run"].isin(members.index)]
-            if mine.empty:
-                continue
-            caption = (
-                f"{label} by hidden layer: mean of {panels.seeds(shown)} (thick) and the seeds "
-                f"(thin)" + (f"; {condition}" if condition else "") + f"; {how}."
-            )
-            if len(conditions) > MAX_CONDITIONS:
-                caption += f" The first {MAX_CONDITIONS} of {len(conditions)} conditions are drawn."
-            name = f"{statistic}_{number}" if shown.runs[CONDITION].nunique() > 1 else statistic
-            title = statistic.replace("_", " ").capitalize() + " by layer"
-            yield Drawing(name, title, caption, _layers(members, mine, label))
+    conditions = panels.conditions_of(shown)
+    for number, condition in enumerate(conditions[:MAX_CONDITIONS], start=1):
+        members = shown.runs[shown.runs[CONDITION] == condition]
+        mine = table[table["run"].isin(members.index)]
+        if mine.empty:
+            continue
+        caption = f"{told}: mean of {panels.seeds(shown)} (thick) and the seeds (thin)"
+        caption += (f"; {condition}" if condition else "") + f"; {how}."
+        if len(conditions) > MAX_CONDITIONS:
+            caption += f" The first {MAX_CONDITIONS} of {len(conditions)} conditions are drawn."
+        stem = f"{name}_{number}" if len(conditions) > 1 else name
+        yield Drawing(stem, title, caption, _layers(members, mine, label))
 
 
 def _layers(members: pd.DataFrame, table: pd.DataFrame, label: str) -> Figure:
-    names = sorted(table["layer"].unique(), key=int)[:MAX_LAYERS]
+    names = sorted(table["layer"].unique(), key=lambda name: int(name or 0))[:MAX_LAYERS]
     arms = list(members[ARM].unique())
     colours = style.colours(arms)
-    figure, axes = panels.grid([f"layer {name}" for name in names], min(4, len(names)))
+    figure, axes = panels.grid(
+        [f"layer {name}" if name else "" for name in names], min(4, len(names))
+    )
     for axis, name in zip(axes, names, strict=True):
         mine = table[table["layer"] == name]
         for arm in arms:
