@@ -15,11 +15,11 @@ __version__ = "0.1.0"
 
 @wrapt.when_imported("keras")
 def _register_layers(_: Any) -> None:
-    for module in ("bnexp.normalization", "bnexp.dense"):
+    for module in ("bnexp.norms.batch", "bnexp.networks.dense"):
         importlib.import_module(module)
 
 
 def __getattr__(name: str) -> Any:
     if name == "BatchNorm":
-        return importlib.import_module("bnexp.normalization").BatchNorm
+        return importlib.import_module("bnexp.norms.batch").BatchNorm
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from bnexp.config import ConfigError, nearest, unknown_key
-from bnexp.interrupt import Interrupted
-from bnexp.runs import RunError
+from bnexp.folders.runs import RunError
+from bnexp.training.interrupt import Interrupted
 
 BAD_INPUT = 2
 SHOW_TRACE = "HYDRA_FULL_ERROR"  # Hydra's own switch

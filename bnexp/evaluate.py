@@ -8,8 +8,9 @@ Example:
 import argparse
 from pathlib import Path
 
-from bnexp import backend, runs
 from bnexp.command_line import one_line_errors
+from bnexp.folders import runs
+from bnexp.training import backend
 
 MODEL = "model.keras"
 
@@ -51,7 +52,7 @@ def evaluate(folder: Path) -> str:
     import keras
 
     from bnexp.data import load
-    from bnexp.program import Evaluator, on_device
+    from bnexp.training.program import Evaluator, on_device
 
     try:
         model = keras.models.load_model(path)

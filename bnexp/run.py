@@ -11,11 +11,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bnexp import commands, interrupt
 from bnexp.command_line import bad_input, one_line_errors
 from bnexp.config import Config, ConfigError, build, register_schema
-from bnexp.execute import BUSY, execute
-from bnexp.runs import FAILED, RunError, objective, run_folder, summary
+from bnexp.folders import commands
+from bnexp.folders.runs import FAILED, RunError, objective, run_folder, summary
+from bnexp.sweeps.execute import BUSY, execute
+from bnexp.training import interrupt
 
 CONF = str(Path(__file__).resolve().parent.parent / "conf")
 

@@ -1,7 +1,7 @@
 """Hydra's plugins for sweeps: which runs there are, and a pool of processes to carry them out.
 
 Hydra accepts plugins from the namespace package `hydra_plugins` only. What is not Hydra's is
-in `bnexp.sweep` and `bnexp.pool`.
+in `bnexp.sweeps.plan` and `bnexp.sweeps.pool`.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from bnexp import commands, interrupt, runs
 from bnexp.config import Config, ConfigError, build, set_value
+from bnexp.folders import commands, runs
+from bnexp.training import interrupt
 
 
 class Composer:
@@ -91,7 +92,7 @@ class GridSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from rich.console import Console
 
-        from bnexp.sweep import failures, make_plan, print_failures
+        from bnexp.sweeps.plan import failures, make_plan, print_failures
 
         console = Console(highlight=False, soft_wrap=True)
         jobs = self._jobs(arguments)
@@ -132,7 +133,7 @@ class GridSweeper(BasicSweeper):
         return returns
 
     def _jobs(self, arguments: list[str]) -> list[Any]:
-        from bnexp.sweep import Job
+        from bnexp.sweeps.plan import Job
 
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
@@ -150,7 +151,7 @@ class GridSweeper(BasicSweeper):
 
 
 class PoolLauncher(Launcher):
-    """Carries out jobs in a pool of processes on this machine (see `bnexp.pool`).
+    """Carries out jobs in a pool of processes on this machine (see `bnexp.sweeps.pool`).
 
     Each job returns the run's best validation accuracy, as a sweeper's objective.
     """
@@ -166,9 +167,9 @@ class PoolLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from bnexp.console import SweepView
-        from bnexp.execute import result_if_done
-        from bnexp.pool import run_in_pool
+        from bnexp.sweeps.console import SweepView
+        from bnexp.sweeps.execute import result_if_done
+        from bnexp.sweeps.pool import run_in_pool
 
         configs = [self.compose(overrides) for overrides in job_overrides]
         if not all(map(result_if_done, configs)):  # also of a search, which has no plan

@@ -26,8 +26,9 @@ from typing import Any
 from rivals import contenders, peak, task
 from rivals.contenders import OURS, ContenderError, ready, sweep_seconds
 
-from bnexp import backend, runs
 from bnexp.command_line import one_line_errors
+from bnexp.folders import runs
+from bnexp.training import backend
 
 PEAK = "matrix product"
 STEPS = {"mlp": 1000, "cnn": 20, "cnn-bfloat16": 20}  # of one turn

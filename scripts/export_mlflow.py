@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnexp import runs
 from bnexp.command_line import one_line_errors
 from bnexp.config import ConfigError
-from bnexp.runs import RunError
+from bnexp.folders import runs
+from bnexp.folders.runs import RunError
 
 FILES = ("config.yaml", "history.csv", "result.json", "probes.csv")
 TOLD = ("status", "error", "git_commit", "versions", "machine")  # of result.json, as tags

@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
-from bnexp import interrupt
 from bnexp.command_line import one_line_errors
+from bnexp.training import interrupt
 
 FORMATS = ("png", "svg", "pdf")
 METRICS = ("val_accuracy", "val_loss", "train_loss")
@@ -32,7 +32,7 @@ def main() -> None:
     with one_line_errors():
         interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
         # after the options are read: --help is quick
-        from bnexp.analysis.make import Options, make_report
+        from bnexp.analysis.build import Options, make_report
 
         incomplete = make_report(
             arguments.folders,

@@ -32,13 +32,14 @@ from typing import Any, get_args
 
 import yaml
 
-from bnexp import backend, interrupt, runs
 from bnexp.command_line import one_line_errors
 from bnexp.config import ConfigError
-from bnexp.interrupt import Interrupted
-from bnexp.runs import PACK, PROFILE, RunError
-from bnexp.stopwatch import Part
-from bnexp.sweep import DONE, RESUME, RETRY, TODO
+from bnexp.folders import runs
+from bnexp.folders.runs import PACK, PROFILE, RunError
+from bnexp.sweeps.plan import DONE, RESUME, RETRY, TODO
+from bnexp.training import backend, interrupt
+from bnexp.training.interrupt import Interrupted
+from bnexp.training.stopwatch import Part
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "conf" / "experiment"
@@ -115,7 +116,7 @@ def main() -> None:
             print("\n".join(f"{name:18}{question(name)}" for name in PRESETS))
             return
         if arguments.unpack:
-            from bnexp.pack import unpack
+            from bnexp.folders.pack import unpack
 
             print(f"{len(unpack(arguments.out / PACK, arguments.unpack))} runs")
             return
@@ -294,7 +295,7 @@ def gather(presets: Sequence[Preset], out: Path) -> None:
     Raises:
         RunError: there is nothing to pack, or the old pack has sweeps that this one would lack.
     """
-    from bnexp.pack import pack, read
+    from bnexp.folders.pack import pack, read
 
     told = environment()
     members = {preset.name: ended_runs(preset) for preset in presets}
@@ -351,7 +352,7 @@ def environment() -> str:
 
 def check(name: str, path: Path, folder: Path) -> bool:
     """Whether the histories of a preset's run folders are those in the pack, and any is there."""
-    from bnexp.pack import read, read_exactly
+    from bnexp.folders.pack import read, read_exactly
 
     sweep = sweep_of(name)
     packed = read(path).runs.get(sweep)

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bnexp import run, runs
+from bnexp import run
 from bnexp.config import Config
+from bnexp.folders import runs
 
 NORMS = ("none", "batch")
 ACTIVATIONS = ("sigmoid", "relu")

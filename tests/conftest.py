@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnexp import interrupt, run
+from bnexp import run
 from bnexp.config import Config
-from bnexp.pack import unpack
-from bnexp.runs import PACK
+from bnexp.folders.pack import unpack
+from bnexp.folders.runs import PACK
+from bnexp.training import interrupt
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
@@ -40,7 +41,7 @@ SMALL_CNN = (
 @pytest.fixture(scope="session", autouse=True)
 def _tensorflow() -> None:
     """One thread, as in a sweep; the count cannot change within a process."""
-    from bnexp import backend
+    from bnexp.training import backend
 
     backend.start(1)
 

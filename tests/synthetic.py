@@ -8,7 +8,7 @@ import pandas as pd
 
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import with_names
-from bnexp.runs import FINISHED, HISTORY_COLUMNS, PROBE_COLUMNS
+from bnexp.folders.runs import FINISHED, HISTORY_COLUMNS, PROBE_COLUMNS
 
 CONFIG = {
     "data.kind": "mnist",

@@ -16,7 +16,7 @@ from bnexp.analysis.statistics import (
     SUPPORTED,
     Estimate,
 )
-from bnexp.runs import DIVERGED
+from bnexp.folders.runs import DIVERGED
 
 ARMS = ("none", "batch")
 BY_ID = {claim.id: claim for claim in CLAIMS}

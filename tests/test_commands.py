@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, environment, write_npz
 
-from bnexp import commands, runs
-from bnexp.runs import HISTORY_COLUMNS, LATER_FIELDS, RESULT_FIELDS
+from bnexp.folders import commands, runs
+from bnexp.folders.runs import HISTORY_COLUMNS, LATER_FIELDS, RESULT_FIELDS
 
 SWEEP = (*SMALL, "norm=none,batch", "optimizer.lr=0.1,1", "seed=0,1")
 

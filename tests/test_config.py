@@ -7,8 +7,8 @@ import yaml
 from conftest import CONF
 
 from bnexp.config import ConfigError, build, scientific, shape
+from bnexp.folders.runs import run_id
 from bnexp.run import compose
-from bnexp.runs import run_id
 
 GROUPS = ["data", "model", "norm", "init", "optimizer", "trainer", "probes"]
 

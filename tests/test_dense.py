@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnexp.dense import TransposedDense
+from bnexp.networks.dense import TransposedDense
 
 
 def pair(inputs: int, units: int, **options) -> tuple[keras.layers.Dense, TransposedDense]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bnexp.dropout import PhiloxDropout
+from bnexp.networks.dropout import PhiloxDropout
 
 
 def masks(layer: keras.layers.Layer, calls: int = 2, *, jit: bool | None = None) -> np.ndarray:

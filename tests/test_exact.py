@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT, environment
 
-from bnexp import exact
+from bnexp.analysis.claims import exact
 from bnexp.analysis.statistics import CONTRADICTED, SUPPORTED
-from bnexp.normalization import BatchNorm
+from bnexp.norms.batch import BatchNorm
 
 CLAIMS = {claim.id: claim for claim in exact.EXACT}
 
@@ -205,7 +205,7 @@ def test_a_misprinted_gradient_contradicts_algorithm_1(monkeypatch):
 
 def test_statements_are_there_without_tensorflow():
     code = (
-        "import sys, bnexp.exact as exact; "
+        "import sys, bnexp.analysis.claims.exact as exact; "
         "assert len({claim.id for claim in exact.EXACT}) == 7; "
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, Lines, StopAt, environment, installed
 
-from bnexp import runs
-from bnexp.execute import execute
-from bnexp.interrupt import Interrupted
-from bnexp.training import train_and_evaluate
+from bnexp.folders import runs
+from bnexp.sweeps.execute import execute
+from bnexp.training.interrupt import Interrupted
+from bnexp.training.loop import train_and_evaluate
 
 sys.path.insert(0, str(ROOT / "scripts"))
 needs_tensorboard = installed("tensorboard.summary", "tensorboard")
@@ -132,7 +132,7 @@ def test_event_files_change_no_number_and_no_identity(compose, tmp_path):
 
 @needs_tensorboard
 def test_a_loss_that_is_not_finite_is_left_out(tmp_path):
-    from bnexp.events import EventFile
+    from bnexp.training.tensorboard import EventFile
 
     row = {"step": 5, "seconds": 0.1, "train_loss": 1.0, "val_loss": float("nan")}
     EventFile(tmp_path, [row | {"val_accuracy": 0.5}])

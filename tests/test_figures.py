@@ -17,7 +17,7 @@ from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
 from bnexp.analysis.loading import Runs
-from bnexp.runs import DIVERGED, FAILED
+from bnexp.folders.runs import DIVERGED, FAILED
 
 ARMS = ("none", "batch")
 

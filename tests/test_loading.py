@@ -16,7 +16,7 @@ from synthetic import run, runs
 from bnexp.analysis import cache, load_runs
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.reading import read_folders
-from bnexp.runs import RunError
+from bnexp.folders.runs import RunError
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import synthetic_runs

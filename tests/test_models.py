@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from bnexp.config import GRADIENTS, NORMS
-from bnexp.models import build_model, initialize, weight_layers
-from bnexp.normalization import BatchNorm
+from bnexp.networks.models import build_model, initialize, weight_layers
+from bnexp.norms.batch import BatchNorm
 
 NORM_LAYERS = {"batch": "BatchNorm", "layer": "GroupNormalization"}
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bnexp.config import GRADIENTS
-from bnexp.normalization import BatchNorm, set_population_statistics
+from bnexp.norms.batch import BatchNorm, set_population_statistics
 
 SHAPES = [(16, 5), (8, 6, 7, 5)]
 FAST = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from test_plot import exact, out, page  # noqa: F401 (fixtures)
 
-from bnexp import runs
 from bnexp.analysis import load_runs
-from bnexp.analysis.make import make_report
-from bnexp.execute import execute
-from bnexp.pack import pack, read, unpack
-from bnexp.runs import PACK, RunError
+from bnexp.analysis.build import make_report
+from bnexp.folders import runs
+from bnexp.folders.pack import pack, read, unpack
+from bnexp.folders.runs import PACK, RunError
+from bnexp.sweeps.execute import execute
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import synthetic_runs

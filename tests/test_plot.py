@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from conftest import ROOT, environment
 
-from bnexp import interrupt
-from bnexp.analysis import kept, make
-from bnexp.analysis.make import Options, make_report
+from bnexp.analysis import build, memo
+from bnexp.analysis.build import Options, make_report
+from bnexp.training import interrupt
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import plot
@@ -26,15 +26,15 @@ import synthetic_runs
 @pytest.fixture(scope="session")
 def exact(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The findings of the exact claims, found once for all tests."""
-    return make.check_exact()
+    return build.check_exact()
 
 
 @pytest.fixture
 def out(exact: dict, tmp_path: Path) -> Path:
     """A folder for a report that knows the exact findings already."""
     folder = tmp_path / "report"
-    memory = kept.Kept(folder / ".cache" / "report.json")
-    memory.put(make.EXACT, kept.code(), exact)
+    memory = memo.Kept(folder / ".cache" / "report.json")
+    memory.put(build.EXACT, memo.code(), exact)
     memory.write()
     return folder
 
@@ -245,14 +245,14 @@ def test_help_has_examples_and_is_quick():
 
 
 def test_what_has_not_changed_is_not_drawn_again(copied: Path, out: Path, monkeypatch):
-    carry_out = make._carried_out
+    carry_out = build._carried_out
     wanted: list[str] = []
 
     def noted(jobs):
         wanted[:] = jobs
         return carry_out(jobs)
 
-    monkeypatch.setattr(make, "_carried_out", noted)
+    monkeypatch.setattr(build, "_carried_out", noted)
 
     def made(**changes) -> list[str]:
         make_report([copied], out, Options(**changes))

@@ -9,15 +9,16 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL, SMALL_CNN, Lines, StopAt
 
-from bnexp import probes, runs
 from bnexp.config import ConfigError
 from bnexp.data import load
-from bnexp.inside import Inside
-from bnexp.interrupt import Interrupted
-from bnexp.models import kernel_of
-from bnexp.probes import Recorder
-from bnexp.program import Program, program_for
-from bnexp.training import train_and_evaluate
+from bnexp.folders import runs
+from bnexp.networks.models import kernel_of
+from bnexp.probes import recorder as probes
+from bnexp.probes.recorder import Recorder
+from bnexp.probes.views import Inside
+from bnexp.training.interrupt import Interrupted
+from bnexp.training.loop import train_and_evaluate
+from bnexp.training.program import Program, program_for
 
 ALL = "probes=all"
 

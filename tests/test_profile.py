@@ -7,12 +7,12 @@ from typing import get_args
 import pytest
 from conftest import SMALL, SMALL_CNN, StopAt
 
-from bnexp import runs
 from bnexp.config import scientific
-from bnexp.execute import execute
-from bnexp.interrupt import Interrupted
-from bnexp.stopwatch import Part, Stopwatch
-from bnexp.training import train_and_evaluate
+from bnexp.folders import runs
+from bnexp.sweeps.execute import execute
+from bnexp.training.interrupt import Interrupted
+from bnexp.training.loop import train_and_evaluate
+from bnexp.training.stopwatch import Part, Stopwatch
 
 PARTS = get_args(Part)
 PROFILED = "trainer.profile=true"

@@ -10,7 +10,7 @@ import numpy as np
 from conftest import ROOT, SMALL, environment, write_npz
 
 from bnexp.analysis import load_runs, tables
-from bnexp.runs import HISTORY_COLUMNS, PROBE_COLUMNS
+from bnexp.folders.runs import HISTORY_COLUMNS, PROBE_COLUMNS
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import benchmark

@@ -12,14 +12,16 @@ import pytest
 import yaml
 from conftest import ROOT, Lines
 
-from bnexp import backend, config, exact, runs
+from bnexp import config
 from bnexp.analysis import Runs, load_runs, tables
+from bnexp.analysis.claims import exact
 from bnexp.analysis.claims.judge import CLAIMS, judge
 from bnexp.analysis.claims.model import NOT_RUN
 from bnexp.analysis.claims.table import claims_table
-from bnexp.pack import Content, read
-from bnexp.runs import DIVERGED, FINISHED, PACK
-from bnexp.training import train_and_evaluate
+from bnexp.folders import runs
+from bnexp.folders.pack import Content, read
+from bnexp.folders.runs import DIVERGED, FINISHED, PACK
+from bnexp.training import backend, train_and_evaluate
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import reproduce

@@ -20,13 +20,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from bnexp import run
-from bnexp import runs as folders
 from bnexp.analysis import Runs, load_runs, style, tables
 from bnexp.analysis.claims.model import NOT_RUN, POINTS, Claim, Finding, Judgement
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.curves import mean_curves
 from bnexp.analysis.drawing import Drawing, Saved
-from bnexp.analysis.report import Section, content, data, verdicts, write_report
+from bnexp.analysis.report import Section, data, sections, verdicts, write_report
 from bnexp.analysis.report.table import relative_url, runs_data
 from bnexp.analysis.statistics import (
     CONTRADICTED,
@@ -37,7 +36,8 @@ from bnexp.analysis.statistics import (
     t_interval,
 )
 from bnexp.config import scientific
-from bnexp.runs import DIVERGED, FAILED, FINISHED
+from bnexp.folders import runs as folders
+from bnexp.folders.runs import DIVERGED, FAILED, FINISHED
 
 SCRIPT = "<script>window.pwned=1</script>"
 IMAGE = '"><img src=x onerror=window.pwned=1>'
@@ -305,14 +305,14 @@ def test_settings_are_told_apart_by_whether_they_vary():
         {"norm.kind": "batch", "init.kind": kind, "init.stddev": s, "model.kind": "mlp", "seed": i}
         for i, (kind, s) in enumerate([("he", None), ("gaussian", 0.05)])
     ]
-    told = content.settings(pd.DataFrame(rows))
+    told = sections.settings(pd.DataFrame(rows))
     assert [setting.key for setting in told.varying] == ["init.kind", "seed"]
     assert [(s.key, list(s.values)) for s in told.following] == [("init.stddev", ["0.05", "null"])]
     assert [setting.key for setting in told.constant] == ["norm.kind", "model.kind"]
 
 
 def test_runs_with_the_same_trouble_are_one_problem(found, tmp_path):
-    failed, unfinished = content.problem_list(found, tmp_path)
+    failed, unfinished = sections.problem_list(found, tmp_path)
     assert (failed.status, failed.count) == (FAILED, 1)
     assert failed.reason == f"ValueError: {SCRIPT}{IMAGE}"
     assert unfinished.reason == "no result.json; last evaluated at step 10"
@@ -322,10 +322,10 @@ def test_runs_with_the_same_trouble_are_one_problem(found, tmp_path):
 def test_machines_are_counted_and_missing_ones_too():
     machine = {"cpu": "EPYC", "cores": 2, "gpu": None}
     table = pd.DataFrame({"machine": [machine, machine, None], "threads": [1.0, 1.0, np.nan]})
-    told = dict(content.provenance(table))
-    assert told["machine"] == [("cpu EPYC, cores 2", 2), (content.NOT_RECORDED, 1)]
-    assert told["threads of a run"] == [("1", 2), (content.NOT_RECORDED, 1)]
-    assert told["versions"] == [(content.NOT_RECORDED, 3)]
+    told = dict(sections.provenance(table))
+    assert told["machine"] == [("cpu EPYC, cores 2", 2), (sections.NOT_RECORDED, 1)]
+    assert told["threads of a run"] == [("1", 2), (sections.NOT_RECORDED, 1)]
+    assert told["versions"] == [(sections.NOT_RECORDED, 3)]
 
 
 def test_a_report_of_one_run_without_claims_or_figures(found, tmp_path):

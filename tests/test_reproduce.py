@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, environment, write_npz
 
-from bnexp import runs
 from bnexp.analysis import load_runs
 from bnexp.config import ConfigError
-from bnexp.pack import read
-from bnexp.runs import PACK, RunError
+from bnexp.folders import runs
+from bnexp.folders.pack import read
+from bnexp.folders.runs import PACK, RunError
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import reproduce

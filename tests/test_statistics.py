@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic import rising, run, runs
 
-from bnexp.analysis import choosing, compare, curves, measures, statistics
+from bnexp.analysis import best_rates, compare, curves, measures, statistics
 from bnexp.analysis.statistics import (
     CONTRADICTED,
     INCONCLUSIVE,
     SUPPORTED,
     Estimate,
 )
-from bnexp.runs import DIVERGED, FAILED
+from bnexp.folders.runs import DIVERGED, FAILED
 
 A = pd.Series([0.91, 0.94, 0.90, 0.97], index=[0, 1, 2, 3])
 B = pd.Series([0.89, 0.95, 0.85, 0.93], index=[0, 1, 2, 3])
@@ -193,12 +193,12 @@ def test_the_best_rate_and_whether_it_lies_at_the_edge(finals, rate, edge):
 def test_the_best_rate_is_each_arms_own():
     cells = [("none", 0.1, 0.9), ("none", 1.0, 0.8), ("batch", 0.1, 0.8), ("batch", 1.0, 0.95)]
     made = runs([run({"norm.kind": a, "optimizer.lr": lr}, [x]) for a, lr, x in cells])
-    best = choosing.best_rates(made)
+    best = best_rates.best_rates(made)
     assert dict(zip(best["arm"], best["rate"], strict=True)) == {"none": 0.1, "batch": 1.0}
-    chosen = choosing.at_best_rates(made).runs
+    chosen = best_rates.at_best_rates(made).runs
     assert list(chosen["final_val_accuracy"]) == [0.9, 0.95]
     assert list(chosen["condition"]) == ["", ""]
-    assert choosing.how_chosen(best).endswith(
+    assert best_rates.how_chosen(best).endswith(
         "(none: 0.1, batch: 1). At the edge of the rates tried: none: the lowest; batch: the "
         "highest"
     )

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from conftest import ROOT, SMALL, SMALL_CNN, Lines, StopAt, environment, write_npz
 
-from bnexp import checkpoint, interrupt, runs
-from bnexp.checkpoint import Progress
 from bnexp.config import ConfigError, cost, shape
-from bnexp.execute import BUSY, execute
-from bnexp.sweep import DONE, RESUME, RETRY, TODO, Job, make_plan
-from bnexp.training import train_and_evaluate
+from bnexp.folders import runs
+from bnexp.sweeps.execute import BUSY, execute
+from bnexp.sweeps.plan import DONE, RESUME, RETRY, TODO, Job, make_plan
+from bnexp.training import checkpoint, interrupt, train_and_evaluate
+from bnexp.training.checkpoint import Progress
 
 sys.path.insert(0, str(ROOT / "scripts"))
 DATA = ("data=npz", "data.path=tiny.npz", "data.val_size=64")
@@ -41,7 +41,7 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     pieces.mkdir()
     expected = train_and_evaluate(config, whole, Lines())
     from bnexp.data import load
-    from bnexp.program import program_for
+    from bnexp.training.program import program_for
 
     program = program_for(config, load(config.data))
     kept, program.steps_per_call = program.steps_per_call, 3  # stops within an evaluation's span

@@ -12,7 +12,7 @@ from bnexp.analysis import measures, tables
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.recipe import figure3
 from bnexp.analysis.claims.table import claims_table
-from bnexp.runs import DIVERGED
+from bnexp.folders.runs import DIVERGED
 
 
 def test_summary_counts_censors_and_never_drops():

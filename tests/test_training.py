@@ -11,11 +11,11 @@ import tensorflow as tf
 from conftest import SMALL, SMALL_CNN, Lines
 from scipy.special import logsumexp
 
-from bnexp import runs
 from bnexp.config import NORMS
 from bnexp.data import load
-from bnexp.program import BatchOrder, Program, on_device, program_for, scaled
-from bnexp.training import next_evaluation, train_and_evaluate
+from bnexp.folders import runs
+from bnexp.training.loop import next_evaluation, train_and_evaluate
+from bnexp.training.program import BatchOrder, Program, on_device, program_for, scaled
 
 KERAS_OPTIMIZERS = {
     "sgd": lambda o: keras.optimizers.SGD(o.lr),

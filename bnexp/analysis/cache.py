@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bnexp import runs
 from bnexp.analysis import reading
 from bnexp.analysis.reading import Records
+from bnexp.folders import runs
 
 FILES = ("config.yaml", "result.json", "history.csv", "probes.csv")
 LOCATION = Path(".cache") / "runs.parquet"  # within a sweep's folder

@@ -6,7 +6,7 @@ import pandas as pd
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import t_quantile
-from bnexp.runs import DIVERGED, FAILED
+from bnexp.folders.runs import DIVERGED, FAILED
 
 X_AXES = ("step", "epoch", "seconds")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from bnexp import pack
 from bnexp.analysis import cache
 from bnexp.analysis.naming import ARM, CONDITION, with_names
 from bnexp.analysis.reading import UNFINISHED, Records, merged, read_folders, read_runs
 from bnexp.config import nearest
-from bnexp.runs import PACK, RunError, find_run_folders
+from bnexp.folders import pack
+from bnexp.folders.runs import PACK, RunError, find_run_folders
 
 __all__ = ["SWEEP", "UNFINISHED", "Runs", "load_runs"]
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import named, telling, varying
-from bnexp.runs import DIVERGED, FINISHED
+from bnexp.folders.runs import DIVERGED, FINISHED
 
 LR, NORM, SEED = "optimizer.lr", "norm.kind", "seed"
 NONE, BATCH = "none", "batch"

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from bnexp import runs as folders
-from bnexp.runs import HISTORY_COLUMNS, PROBE_COLUMNS, RunError
+from bnexp.folders import runs as folders
+from bnexp.folders.runs import HISTORY_COLUMNS, PROBE_COLUMNS, RunError
 
 UNFINISHED = "unfinished"
 TEXT_COLUMNS = ("probe", "layer", "statistic")

@@ -9,7 +9,7 @@ from bnexp.analysis import measures
 from bnexp.analysis.loading import UNFINISHED, Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import Estimate, bootstrap_interval, t_interval
-from bnexp.runs import STATUSES, write_atomically
+from bnexp.folders.runs import STATUSES, write_atomically
 
 TARGETS = (0.90, 0.95, 0.97)
 METRICS = ("test_accuracy", "final_val_accuracy", "best_val_accuracy", "test_log_loss")

@@ -8,10 +8,10 @@ from rivals.task import asked, serve
 def main() -> None:
     """The contender; a whole run is `python -m bnexp.run`, not this."""
     order = asked()
-    from bnexp import backend
     from bnexp.data import load
-    from bnexp.program import BatchOrder, on_device, program_for
     from bnexp.run import compose
+    from bnexp.training import backend
+    from bnexp.training.program import BatchOrder, on_device, program_for
 
     backend.start(order.threads)
     config = compose(*order.task.overrides)

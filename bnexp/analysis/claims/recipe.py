@@ -23,7 +23,7 @@ from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, NORM, VALIDATION, Tuned, by_seed, split, tuned
 from bnexp.analysis.naming import SCHEDULE
 from bnexp.analysis.statistics import paired_difference, paired_log2_ratio
-from bnexp.runs import DIVERGED
+from bnexp.folders.runs import DIVERGED
 
 DROPOUT, L2, RESHUFFLE = "model.dropout", "optimizer.weight_decay", "trainer.reshuffle"
 FASTER, FASTEST = 5, 30  # times the baseline's learning rate

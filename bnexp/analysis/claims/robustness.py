@@ -27,7 +27,7 @@ from bnexp.analysis.statistics import (
     paired_difference,
     paired_log2_ratio,
 )
-from bnexp.runs import FINISHED
+from bnexp.folders.runs import FINISHED
 
 KIND, STDDEV = "init.kind", "init.stddev"
 INIT = (KIND, STDDEV)

@@ -14,7 +14,7 @@ from bnexp.analysis.figures.probes import figure_1, layers, population_gap
 from bnexp.analysis.figures.rates import heat_maps, sensitivity
 from bnexp.analysis.figures.targets import steps_to_target
 from bnexp.analysis.loading import Runs
-from bnexp.runs import DIVERGED, FINISHED
+from bnexp.folders.runs import DIVERGED, FINISHED
 
 METRICS = ("val_accuracy", "val_loss")
 

@@ -6,14 +6,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bnexp.analysis import choosing, style
+from bnexp.analysis import best_rates, style
 from bnexp.analysis.curves import mean_curves
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import MIN_SEEDS
-from bnexp.runs import DIVERGED
+from bnexp.folders.runs import DIVERGED
 
 
 def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
@@ -23,8 +23,8 @@ def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
     """
     if runs.history.empty or runs.history[metric].isna().all():
         return
-    shown, how = choosing.tuned_runs(runs)
-    if choosing.rate_varies(runs) and len(panels.conditions_of(runs)) <= panels.MAX_PANELS:
+    shown, how = best_rates.tuned_runs(runs)
+    if best_rates.rate_varies(runs) and len(panels.conditions_of(runs)) <= panels.MAX_PANELS:
         shown, how = runs, "learning rates as titled"
     conditions = panels.conditions_of(shown)
     drawn = conditions[: panels.MAX_PANELS]

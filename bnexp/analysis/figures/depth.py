@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from matplotlib.figure import Figure
 
-from bnexp.analysis import choosing, measures, style
+from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
 from bnexp.analysis.loading import Runs
@@ -18,8 +18,8 @@ HIDDEN = "model.hidden"
 
 def depth(runs: Runs) -> Iterator[Drawing]:
     """Best-rate validation accuracy against the number of hidden layers; none unless it varies."""
-    at_best, how = choosing.tuned_runs(runs)
-    shown = choosing.without_rate(at_best, (LR, HIDDEN))
+    at_best, how = best_rates.tuned_runs(runs)
+    shown = best_rates.without_rate(at_best, (LR, HIDDEN))
     depths = measures.depth(shown.runs).groupby(shown.runs[CONDITION]).nunique()
     if depths.max() < 2:  # different networks may have different depths: not that
         return

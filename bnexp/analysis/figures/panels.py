@@ -13,7 +13,7 @@ from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 from bnexp.analysis import style
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.runs import DIVERGED
+from bnexp.folders.runs import DIVERGED
 
 WIDTH, HEIGHT = 3.0, 2.3  # inches, of a panel
 CHARACTER, HANDLE = 0.066, 0.55  # inches, of a legend's label and of the line before it

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnexp.analysis import choosing, measures, style
+from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.curves import mean_curves
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
@@ -46,7 +46,7 @@ def figure_1(runs: Runs) -> Iterator[Drawing]:
     """
     if _rows(runs, "activations", *PERCENTILES).empty:
         return
-    shown, how = choosing.tuned_runs(runs)
+    shown, how = best_rates.tuned_runs(runs)
     shown = shown.select(shown.runs[CONDITION] == shown.runs[CONDITION].iloc[0], (LR,))
     if not {"none", "batch"} <= set(shown.runs[NORM]):
         return
@@ -126,7 +126,7 @@ def _over_time(
     """A figure per condition of what was probed, at each arm's best learning rate."""
     if table.empty:
         return
-    shown, how = choosing.tuned_runs(runs)
+    shown, how = best_rates.tuned_runs(runs)
     conditions = panels.conditions_of(shown)
     for number, condition in enumerate(conditions[:MAX_CONDITIONS], start=1):
         members = shown.runs[shown.runs[CONDITION] == condition]

@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bnexp.analysis import choosing, measures, style
+from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION, named_among, telling, varying
 from bnexp.analysis.statistics import MIN_SEEDS, t_interval
-from bnexp.runs import DIVERGED, FINISHED
+from bnexp.folders.runs import DIVERGED, FINISHED
 
 FINAL = "final validation accuracy"
 MAX_MAPS = 12  # conditions in one figure of heat maps
@@ -23,16 +23,16 @@ MAX_MAPS = 12  # conditions in one figure of heat maps
 
 def sensitivity(runs: Runs) -> Iterator[Drawing]:
     """Final accuracy against the learning rate, per arm; none unless rates vary."""
-    if not choosing.rate_varies(runs):
+    if not best_rates.rate_varies(runs):
         return
-    table = measures.ended(choosing.without_rate(runs))
+    table = measures.ended(best_rates.without_rate(runs))
     conditions = list(table[CONDITION].unique())
-    best = choosing.best_rates(runs)
+    best = best_rates.best_rates(runs)
     drawn = conditions[: panels.MAX_PANELS]
     caption = (
         f"Final validation accuracy at each learning rate: {panels.seeds(runs)} (dots), their mean "
         "(line; only where no seed diverged) with a 95% Student-t interval. A ring marks "
-        f"{choosing.how_chosen(best)}."
+        f"{best_rates.how_chosen(best)}."
     )
     if len(drawn) < len(conditions):
         caption += f" The first {len(drawn)} of {len(conditions)} conditions."
@@ -106,9 +106,9 @@ def _cross(axis: Axes, rate: float, height: float, colour: str) -> None:
 def heat_maps(runs: Runs) -> Iterator[Drawing]:
     """Initialization × learning rate, the arms side by side; none unless both vary."""
     inits = [k for k in telling(runs.runs, varying(runs.runs)) if k.startswith("init.")]
-    if not inits or not choosing.rate_varies(runs):
+    if not inits or not best_rates.rate_varies(runs):
         return
-    table = measures.ended(choosing.without_rate(runs, (LR, *inits)))
+    table = measures.ended(best_rates.without_rate(runs, (LR, *inits)))
     table = table.assign(init=[named_among(table, row, inits) for _, row in table.iterrows()])
     conditions = list(table[CONDITION].unique())[:MAX_MAPS]
     caption = (

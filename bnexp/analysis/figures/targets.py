@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnexp.analysis import choosing, measures, style
+from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
 from bnexp.analysis.loading import Runs
@@ -26,8 +26,8 @@ def steps_to_target(runs: Runs) -> Iterator[Drawing]:
     """
     if runs.history.empty or np.isinf(measures.reached(runs, TARGETS[0])).all():
         return
-    shown, how = choosing.tuned_runs(runs)
-    if choosing.rate_varies(runs) and len(panels.conditions_of(runs)) <= MAX_ROWS:
+    shown, how = best_rates.tuned_runs(runs)
+    if best_rates.rate_varies(runs) and len(panels.conditions_of(runs)) <= MAX_ROWS:
         shown, how = runs, "learning rates as named"
     conditions = panels.conditions_of(shown)
     drawn = conditions[:MAX_ROWS]

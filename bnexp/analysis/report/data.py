@@ -14,7 +14,7 @@ from bnexp.analysis import style
 from bnexp.analysis.curves import X_AXES, mean_curves
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION, value_text, varying
-from bnexp.runs import DIVERGED
+from bnexp.folders.runs import DIVERGED
 
 MAX_GROUPS = 3000  # arms × conditions of a sweep whose curves the page carries
 MAX_LINES = 12  # drawn before the reader has chosen

@@ -16,9 +16,9 @@ from bnexp.analysis import style
 from bnexp.analysis.drawing import Saved
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.analysis.report import content, data, verdicts
+from bnexp.analysis.report import data, sections, verdicts
 from bnexp.analysis.report.table import runs_data
-from bnexp.runs import write_atomically
+from bnexp.folders.runs import write_atomically
 
 HERE = Path(__file__).parent
 SCRIPTS = ("vendor/uPlot.iife.min.js", "vendor/tabulator.min.js", "curves.js", "runs.js", "page.js")
@@ -123,11 +123,11 @@ def _facts(found: Runs, out: Path) -> dict[str, Any]:
     return {
         "total": len(table),
         "sweeps": len(found.sweeps),
-        "statuses": content.status_counts(table) if len(table) else [],
-        "versions": content.versions_line(table) if len(table) else "",
-        "provenance": content.provenance(table) if len(table) else [],
+        "statuses": sections.status_counts(table) if len(table) else [],
+        "versions": sections.versions_line(table) if len(table) else "",
+        "provenance": sections.provenance(table) if len(table) else [],
         "damaged": list(found.problems),
-        "problems": content.problem_list(found, out) if len(table) else [],
+        "problems": sections.problem_list(found, out) if len(table) else [],
     }
 
 
@@ -137,8 +137,8 @@ def _section(section: Section) -> dict[str, Any]:
     return {
         "sweep": section.sweep,
         "total": len(table),
-        "statuses": content.status_counts(table),
-        "settings": content.settings(table),
+        "statuses": sections.status_counts(table),
+        "settings": sections.settings(table),
         "commands": section.commands,
         "curves": data.as_json(curves) if curves else None,
         "omitted": max(0, curves["total"] - data.MAX_GROUPS) if curves else 0,

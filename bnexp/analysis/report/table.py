@@ -11,8 +11,8 @@ import pandas as pd
 from bnexp.analysis.loading import SWEEP, UNFINISHED, Runs
 from bnexp.analysis.naming import ARM, value_text
 from bnexp.analysis.report.data import rounded, swept
-from bnexp.pack import is_packed
-from bnexp.runs import STATUSES
+from bnexp.folders.pack import is_packed
+from bnexp.folders.runs import STATUSES
 
 TEXT, NUMBER, CHOICE = "text", "number", "choice"  # how a column is sorted and filtered
 RESULTS = (  # column, title, decimals

@@ -12,7 +12,7 @@ from bnexp.analysis.loading import SWEEP, UNFINISHED, Runs
 from bnexp.analysis.naming import varying
 from bnexp.analysis.report.data import setting_texts
 from bnexp.analysis.report.table import error_text, relative_url
-from bnexp.runs import FAILED, STATUSES
+from bnexp.folders.runs import FAILED, STATUSES
 
 MAX_VALUES = 16  # of a setting, named in full
 NOT_RECORDED = "not recorded"

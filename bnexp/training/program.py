@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from bnexp.config import Config, Optimizer, shape
 from bnexp.data import Dataset, Split
-from bnexp.models import build_model, initialize, weight_layers
-from bnexp.optimizers import Updater
-from bnexp.seeds import generator
+from bnexp.networks.models import build_model, initialize, weight_layers
+from bnexp.optimizers.updates import Updater
+from bnexp.training.seeds import generator
 
 # A probability of 0 would make the log loss infinite; the floor of scikit-learn's log_loss
 # when the original repository used it.

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import pandas as pd
 from pebble import ProcessPool
 
-from bnexp import exact, pack
-from bnexp.analysis import figures, kept, measures, tables
+from bnexp.analysis import figures, measures, memo, tables
+from bnexp.analysis.claims import exact
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.model import NOT_RUN, VERDICTS, Finding
 from bnexp.analysis.claims.recipe import figure3
@@ -25,7 +25,8 @@ from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, write_report
 from bnexp.analysis.statistics import Estimate
-from bnexp.runs import DIVERGED, FINISHED, RunError, make_folder
+from bnexp.folders import pack
+from bnexp.folders.runs import DIVERGED, FINISHED, RunError, make_folder
 
 PRINTED_ROWS = 30
 
@@ -116,9 +117,9 @@ EXACT = ""  # their name beside those of sweeps, which are never empty
 
 def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, Any]:
     """For each sweep what `draw_sweep` returns, and the findings of the exact claims."""
-    memory = kept.Kept(out / ".cache" / "report.json")
-    keys = {sweep: kept.content(runs, options) for sweep, runs in sweeps.items()}
-    keys[EXACT] = kept.code()
+    memory = memo.Kept(out / ".cache" / "report.json")
+    keys = {sweep: memo.content(runs, options) for sweep, runs in sweeps.items()}
+    keys[EXACT] = memo.code()
     made = {name: memory.get(name, key) for name, key in keys.items()}
     stale = [name for name, value in made.items() if not _is_whole(value)]
     jobs: dict[str, Job] = {

@@ -12,9 +12,9 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from bnexp import backend, interrupt
 from bnexp.config import Config, ConfigError
-from bnexp.execute import BUSY, execute, failure
+from bnexp.sweeps.execute import BUSY, execute, failure
+from bnexp.training import backend, interrupt
 
 Result = dict[str, Any]
 

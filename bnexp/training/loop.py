@@ -14,16 +14,17 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from bnexp import checkpoint, runs
-from bnexp.checkpoint import Progress
 from bnexp.config import Config, Trainer
 from bnexp.data import Dataset, Split, load
-from bnexp.events import EventFile, Events
-from bnexp.interrupt import Interrupted
-from bnexp.normalization import set_population_statistics
-from bnexp.probes import Recorder
-from bnexp.program import BatchOrder, Metrics, Program, on_device, program_for, scaled
-from bnexp.stopwatch import Part, Stopwatch
+from bnexp.folders import runs
+from bnexp.norms.batch import set_population_statistics
+from bnexp.probes.recorder import Recorder
+from bnexp.training import checkpoint
+from bnexp.training.checkpoint import Progress
+from bnexp.training.interrupt import Interrupted
+from bnexp.training.program import BatchOrder, Metrics, Program, on_device, program_for, scaled
+from bnexp.training.stopwatch import Part, Stopwatch
+from bnexp.training.tensorboard import EventFile, Events
 
 
 class Reporter(Protocol):

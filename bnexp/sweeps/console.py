@@ -13,8 +13,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bnexp import interrupt, runs
 from bnexp.config import Config, cost
+from bnexp.folders import runs
+from bnexp.training import interrupt
 
 # Where stdout is no terminal, a sweep tells of itself this often.
 PLAIN_SECONDS = 5.0

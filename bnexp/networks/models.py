@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from bnexp.config import Init, Model, Norm
-from bnexp.dense import TransposedDense
-from bnexp.dropout import PhiloxDropout
-from bnexp.normalization import BatchNorm
-from bnexp.seeds import stream_seed
+from bnexp.networks.dense import TransposedDense
+from bnexp.networks.dropout import PhiloxDropout
+from bnexp.norms.batch import BatchNorm
+from bnexp.training.seeds import stream_seed
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 

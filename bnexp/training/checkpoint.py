@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bnexp.runs import CHECKPOINT, RunError
+from bnexp.folders.runs import CHECKPOINT, RunError
 
 # Raised when what is stored changes; another version's checkpoint is not gone on from.
 VERSION = 2

@@ -8,12 +8,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bnexp import backend, checkpoint, runs
 from bnexp.config import Config, ConfigError
-from bnexp.console import LogReporter, TerminalReporter
 from bnexp.data import LOCAL, load
-from bnexp.interrupt import listening
-from bnexp.stopwatch import Stopwatch
+from bnexp.folders import runs
+from bnexp.sweeps.console import LogReporter, TerminalReporter
+from bnexp.training import backend, checkpoint
+from bnexp.training.interrupt import listening
+from bnexp.training.stopwatch import Stopwatch
 
 # Not in result.json: another process has this run in hand just now.
 BUSY = "busy"
@@ -131,7 +132,7 @@ def _trained(
     config: Config, folder: Path, reporter: LogReporter, watch: Stopwatch
 ) -> dict[str, Any]:
     with watch("import"):
-        from bnexp.training import train_and_evaluate
+        from bnexp.training.loop import train_and_evaluate
 
     try:
         return train_and_evaluate(config, folder, reporter, watch).as_result()

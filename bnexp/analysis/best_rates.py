@@ -8,7 +8,7 @@ from bnexp.analysis import measures
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION, varying
-from bnexp.runs import DIVERGED, FINISHED
+from bnexp.folders.runs import DIVERGED, FINISHED
 
 
 def rate_varies(runs: Runs) -> bool:

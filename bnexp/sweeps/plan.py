@@ -12,10 +12,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bnexp import runs
 from bnexp.config import Config, cost, shape
 from bnexp.data import LOCAL
-from bnexp.execute import check_data
+from bnexp.folders import runs
+from bnexp.sweeps.execute import check_data
 
 DONE, RESUME, RETRY, TODO = "done", "to resume", "to retry", "to do"
 

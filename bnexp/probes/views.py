@@ -7,15 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bnexp.models import weight_layers
-from bnexp.program import scaled
+from bnexp.networks.models import weight_layers
+from bnexp.training.program import scaled
 
 
 class Inside:
     """Views into a network, compiled once for all runs that share its program.
 
     Args:
-        model: a network of `bnexp.models`.
+        model: a network of `bnexp.networks.models`.
         batch_size: images in a training batch.
     """
 

@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from bnexp.config import Config
 from bnexp.data import Dataset, Split
-from bnexp.inside import Inside
-from bnexp.models import kernel_of
-from bnexp.normalization import BatchNorm
-from bnexp.program import Program, on_device
+from bnexp.networks.models import kernel_of
+from bnexp.norms.batch import BatchNorm
+from bnexp.probes.views import Inside
+from bnexp.training.program import Program, on_device
 
 PERCENTILES = (15, 50, 85)  # those of Fig. 1b, c
 SATURATED = 4.0  # a sigmoid's slope there is 7% of its largest

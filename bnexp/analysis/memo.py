@@ -12,7 +12,7 @@ import pandas as pd
 
 import bnexp
 from bnexp.analysis.loading import Runs
-from bnexp.runs import write_atomically
+from bnexp.folders.runs import write_atomically
 
 PACKAGES = ("keras", "matplotlib", "numpy", "pandas", "scipy", "tensorflow")
 

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bnexp import backend
 from bnexp.analysis.claims.model import Claim, Finding, Judgement
 from bnexp.analysis.statistics import CONTRADICTED, SUPPORTED, Estimate
+from bnexp.training import backend
 
 MAPS = ((3, 5, 4, 3), (8, 6, 7, 5))  # (batch, height, width, features)
 SHAPES = ((4, 3), (60, 10), *MAPS)
@@ -35,7 +35,7 @@ Random: TypeAlias = np.random.Generator
 
 def batch_norm(**arguments: Any) -> Any:
     """The layer to check, unless a test passes another."""
-    from bnexp.normalization import BatchNorm
+    from bnexp.norms.batch import BatchNorm
 
     return BatchNorm(**arguments)
 
@@ -197,7 +197,7 @@ def _population(layer: Factory, batches: np.ndarray) -> tuple[float, float]:
     """Mean and variance that Alg. 2 makes of the batches, averaged over columns."""
     import keras
 
-    from bnexp.normalization import set_population_statistics
+    from bnexp.norms.batch import set_population_statistics
 
     norm = layer(dtype="float64")
     inputs = keras.Input(batches.shape[2:], dtype="float64")

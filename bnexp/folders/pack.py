@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bnexp import commands
-from bnexp.runs import PACK, PROFILE, RunError, write_atomically
+from bnexp.folders import commands
+from bnexp.folders.runs import PACK, PROFILE, RunError, write_atomically
 
 TEXTS = ("config.yaml", "result.json", PROFILE)
 TABLES = ("history.csv", "probes.csv")
