@@ -1,13 +1,12 @@
 """Errors of the command line in one line each: what is wrong, where, and what would be right."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from bnexp.config import ConfigError, nearest, unknown_key
+from bnexp.config import ConfigError
 from bnexp.folders.runs import RunError
 from bnexp.training.interrupt import Interrupted
 
@@ -27,6 +26,8 @@ def one_line_errors() -> Iterator[None]:
         return
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+
+    from bnexp.config.explain import explain
 
     os.environ[SHOW_TRACE] = "1"  # Hydra then leaves errors to us
     try:
@@ -51,22 +52,3 @@ def bad_input(message: str) -> NoReturn:
     """Leaves the program with one line on stderr."""
     print(f"bnexp: {message}", file=sys.stderr)
     raise SystemExit(BAD_INPUT)
-
-
-def explain(error: Exception) -> str:
-    """One line for what Hydra or OmegaConf found wrong with the command line."""
-    text = str(error)
-    cause = str(error.__cause__ or "")
-    if unknown := re.search(r"Could not override '([^']+)'", text):
-        return str(unknown_key(unknown[1]))
-    if missing := re.search(r"Could not find '(?:config/)?([\w/]+)/(\w+)'", text):
-        options = re.findall(r"^\t(\w+)$", text, re.MULTILINE)
-        hint = nearest(missing[2], options)
-        return f"unknown option {missing[1]}={missing[2]}{hint} (there are: {', '.join(options)})"
-    if ambiguous := re.search(r"Ambiguous value for argument '([^']+)'", text):
-        return f"{ambiguous[1]} has several values; add --multirun to sweep over them"
-    if mistyped := re.search(r"Error merging override (\S*)", text):
-        return f"{mistyped[1]}: {cause.splitlines()[0]}"
-    if unparsed := re.search(r"Error (?:when )?parsing override '(.*)'", text):
-        return f"{unparsed[1]}: not a valid override; write key=value"
-    return "; ".join(line.strip() for line in f"{text}\n{cause}".splitlines() if line.strip())

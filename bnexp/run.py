@@ -1,10 +1,16 @@
 """Trains networks as `conf/` and the command line say: one run, or with --multirun a sweep."""
 
+import argparse
 import os
+import re
 import signal
+import sys
+import types
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -12,24 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bnexp.command_line import bad_input, one_line_errors
-from bnexp.config import Config, ConfigError, build, register_schema
+from bnexp.config import Config, ConfigError, build, options
+from bnexp.config.compose import check_words, plain, swept_groups
 from bnexp.folders import commands
 from bnexp.folders.runs import FAILED, RunError, objective, run_folder, summary
 from bnexp.sweeps.execute import BUSY, execute
 from bnexp.training import interrupt
-
-CONF = str(Path(__file__).resolve().parent.parent / "conf")
-
-
-def compose(*overrides: str) -> Config:
-    """The typed config behind overrides, as the command line would have it.
-
-    Raises:
-        ConfigError: see `bnexp.config.build`.
-    """
-    register_schema()
-    with hydra.initialize_config_dir(CONF, version_base="1.3"):
-        return build(hydra.compose("config", overrides=list(overrides)))
 
 
 def task(composed: DictConfig) -> float:
@@ -40,9 +34,9 @@ def task(composed: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         os.chdir(hydra_config.runtime.cwd)  # a cluster's worker may stand elsewhere
-        return _run(build(composed), terminal=False)
+        return _run(_typed(composed), terminal=False)
     try:
-        return _run(build(composed), terminal=True)
+        return _run(_typed(composed), terminal=True)
     except ConfigError as error:  # before Hydra adds lines of its own
         bad_input(str(error))
     except OSError as error:  # a folder that cannot be written to, a disk that is full
@@ -62,15 +56,74 @@ def _run(config: Config, *, terminal: bool) -> float:
     return objective(result)
 
 
-def main() -> None:
-    """The command `python -m bnexp.run`."""
-    register_schema()
+def _typed(composed: DictConfig) -> Config:
+    """The typed config; before that, the user's folders are found on a cluster's worker too."""
+    options.importable(Path.cwd())
+    for folder in composed.config_dirs:
+        options.use_folder(Path(folder))
+    return build(plain(composed))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command `python -m bnexp.run`, also `bnexp run`.
+
+    Args:
+        arguments: None: those of the command line.
+    """
     # conf/hydra/launcher/ray.yaml and submitit_slurm.yaml bear the names of the plugins' schemas
     warnings.filterwarnings("ignore", message="(?s).*validated against ConfigStore schema")
     with one_line_errors():
         interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
-        hydra.main(config_path=CONF, config_name="config", version_base="1.3")(task)()
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        sys.argv[1:] = hydra_arguments(given)
+        shipped = str(options.shipped())
+        hydra.main(config_path=shipped, config_name="config", version_base="1.3")(task)()
+
+
+def hydra_arguments(given: Sequence[str]) -> list[str]:
+    """The command line as Hydra gets it: our folders of options known, `--config-dir` taken out."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", action="append", default=[])
+    known, rest = parser.parse_known_args(list(given))
+    options.importable(Path.cwd())
+    for folder in known.config_dir:
+        options.use_folder(Path(folder))
+    if known.config_dir:
+        folders = [str(Path(folder).expanduser().absolute()) for folder in known.config_dir]
+        rest.append(f"config_dirs={folders}")
+    check_words([word for word in rest if not word.startswith("-")])
+    return _left_to_the_sweep(rest)
+
+
+def _left_to_the_sweep(arguments: list[str]) -> list[str]:
+    """Settings of a group of which several options are swept, as sweeps over one value.
+
+    Hydra would set them in the group's default option, which need not have such a key.
+    """
+    groups = swept_groups(arguments)
+    return [
+        f"{key}=choice({value})" if _is_setting_of(groups, key, value) else text
+        for text in arguments
+        for key, _, value in [text.partition("=")]
+    ]
+
+
+def _is_setting_of(groups: set[str], key: str, value: str) -> bool:
+    swept = re.match(r"(choice|range|interval|glob|sort|shuffle|tag)\(", value)
+    several = "," in re.sub(r"\[[^\]]*\]|\{[^}]*\}|'[^']*'", "", value)
+    return key.partition(".")[0] in groups and "." in key and not (swept or several)
+
+
+class _Callable(types.ModuleType):
+    """`bnexp.run(...)` from Python, while `python -m bnexp.run` is this module."""
+
+    def __call__(self, *overrides: str, **arguments: Any) -> Any:
+        from bnexp.api import run
+
+        return run(*overrides, **arguments)
 
 
 if __name__ == "__main__":
     main()
+else:
+    sys.modules[__name__].__class__ = _Callable

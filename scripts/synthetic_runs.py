@@ -17,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bnexp import run
 from bnexp.config import Config
+from bnexp.config.compose import compose
+from bnexp.config.options import Option, named_option
 from bnexp.folders import runs
+from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, TableFile
 
 NORMS = ("none", "batch")
 ACTIVATIONS = ("sigmoid", "relu")
@@ -43,16 +45,17 @@ def main() -> None:
 
 def write_runs(folder: Path, count: int, rows: int = 40) -> None:
     """`count` run folders below `folder`, in sweeps of 1,000."""
-    base = run.compose(
+    base = compose(
         "model=mlp", "init=gaussian", "optimizer=sgd", f"trainer.steps={rows * STEPS_PER_ROW}"
     )
-    base.output_dir = str(folder)
+    base = replace(base, output_dir=str(folder))
     for config in itertools.islice(configs(base), count):
         _write(config, rows)
 
 
 def configs(base: Config) -> Iterator[Config]:
     """Sweep after sweep, each with another batch size; without end."""
+    norms = {name: named_option("norm", name) for name in NORMS}
     for index in itertools.count():
         trainer = replace(base.trainer, batch_size=20 + index)
         cells = itertools.product(SEEDS, NORMS, ACTIVATIONS, STDDEVS, RATES)
@@ -62,11 +65,18 @@ def configs(base: Config) -> Iterator[Config]:
                 name=f"synthetic-{index}",
                 seed=seed,
                 trainer=trainer,
-                norm=replace(base.norm, kind=norm),
-                model=replace(base.model, activation=activation),
-                init=replace(base.init, stddev=stddev),
-                optimizer=replace(base.optimizer, lr=rate),
+                norm=norms[norm],
+                model=_with(base.model, "activation", activation),
+                init=_with(base.init, "stddev", stddev),
+                optimizer=_with(base.optimizer, "lr", rate),
             )
+
+
+def _with(option: Option, key: str, value: float | str) -> Option:
+    """The option with another value of a setting."""
+    own = {k: value if k == key else v for k, v in option.settings.items()}
+    common = {k: value if k == key else v for k, v in option.common.items()}
+    return replace(option, settings=own, common=common)
 
 
 def _write(config: Config, rows: int) -> None:
@@ -74,7 +84,7 @@ def _write(config: Config, rows: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     history, status = _history(config, rows)
     runs.write_config(folder, config)
-    runs.write_history(folder, history)
+    TableFile(folder / HISTORY, HISTORY_COLUMNS).begin(history)
     finished = status == runs.FINISHED
     last = history[-1] if history else {}
     result = {
@@ -96,8 +106,8 @@ def _write(config: Config, rows: int) -> None:
 def _history(config: Config, rows: int) -> tuple[list[dict[str, float]], str]:
     """A curve that rises to a ceiling; a high rate without normalization ends it early."""
     random = np.random.default_rng(int(runs.run_id(config), 16))
-    rate, normalized = config.optimizer.lr, config.norm.kind != "none"
-    distance = abs(np.log10(config.init.stddev / 0.05))
+    rate, normalized = config.optimizer["lr"], config.norm.kind != "none"
+    distance = abs(np.log10(config.init["stddev"] / 0.05))
     ceiling = 0.98 - (0.02 if normalized else 0.15) * distance + random.normal(0, 0.003)
     speed = rate * (3 if normalized else 1) * STEPS_PER_ROW / 30
     diverges = not normalized and rate * (1 + distance) > 6

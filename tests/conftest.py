@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnexp import run
 from bnexp.config import Config
+from bnexp.config.compose import compose as compose_config
 from bnexp.folders.pack import unpack
 from bnexp.folders.runs import PACK
 from bnexp.training import interrupt
@@ -19,12 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"
 
 # What a quick run of the dense network needs.
+MOMENTUM = "norm.momentum=0.9"
 SMALL = (
     "model=mlp",
     "model.hidden=[16,16]",
     "init=glorot",
     "optimizer=sgd",
-    "norm.momentum=0.9",
+    MOMENTUM,
     "trainer.steps=40",
     "trainer.batch_size=20",
     "trainer.eval_every=20",
@@ -76,9 +77,22 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def compose(npz: Path, tmp_path: Path) -> Callable[..., Config]:
     """Composes conf/ with overrides, on the tiny data, writing below tmp_path."""
-    return lambda *overrides: run.compose(
-        "data=npz", f"data.path={npz}", "data.val_size=64", f"output_dir={tmp_path}", *overrides
-    )
+
+    def composed(*overrides: str) -> Config:
+        given = [
+            "data=npz",
+            f"data.path={npz}",
+            "data.val_size=64",
+            "data.split_seed=null",
+            f"output_dir={tmp_path}",
+            *overrides,
+        ]
+        last = {text.partition("=")[0]: text for text in given}
+        if last.get("norm") not in (None, "norm=batch") and MOMENTUM in last.values():
+            del last["norm.momentum"]
+        return compose_config(*last.values())
+
+    return composed
 
 
 class Lines:

@@ -122,21 +122,22 @@ def test_a_contender_makes_steps_when_asked(name: str):
 
 def test_rivals_train_the_same_network():
     """Same layers, batch and rate as bnexp's own configuration of the task."""
-    from bnexp.run import compose
+    from bnexp.config.compose import compose
 
     for name, chosen in task.TASKS.items():
         config = compose(*chosen.overrides)
-        assert (config.trainer.batch_size, config.optimizer.lr) == (chosen.batch_size, chosen.lr), (
-            name
-        )
-        assert config.norm.momentum == task.MOMENTUM[chosen.network]
-        assert config.norm.epsilon == task.EPSILON
+        assert (config.trainer.batch_size, config.optimizer["lr"]) == (
+            chosen.batch_size,
+            chosen.lr,
+        ), name
+        assert config.norm["momentum"] == task.MOMENTUM[chosen.network]
+        assert config.norm["epsilon"] == task.EPSILON
         if chosen.network == "mlp":
-            assert tuple(config.model.hidden) == task.HIDDEN
+            assert tuple(config.model["hidden"]) == task.HIDDEN
         else:
-            assert tuple(config.model.filters) == task.FILTERS
-            assert config.model.kernel_size == task.KERNEL
-            assert config.model.hidden == [task.DENSE]
-            assert config.model.dropout == 1 - task.KEEP
-            assert config.optimizer.initial_accumulator == task.ACCUMULATOR
+            assert tuple(config.model["filters"]) == task.FILTERS
+            assert config.model["kernel_size"] == task.KERNEL
+            assert config.model["hidden"] == [task.DENSE]
+            assert config.model["dropout"] == 1 - task.KEEP
+            assert config.optimizer["initial_accumulator"] == task.ACCUMULATOR
         assert config.trainer.precision == chosen.precision

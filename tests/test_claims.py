@@ -7,7 +7,7 @@ import pytest
 from synthetic import noise, rising, run, runs
 
 from bnexp.analysis.claims import mechanism, recipe, robustness
-from bnexp.analysis.claims.judge import CLAIMS, judge
+from bnexp.analysis.claims.judge import all_claims, judge
 from bnexp.analysis.claims.model import NOT_RUN, Claim, Finding, Judgement
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.statistics import (
@@ -19,7 +19,7 @@ from bnexp.analysis.statistics import (
 from bnexp.folders.runs import DIVERGED
 
 ARMS = ("none", "batch")
-BY_ID = {claim.id: claim for claim in CLAIMS}
+BY_ID = {claim.id: claim for claim in all_claims()}
 VERDICT = {1: SUPPORTED, -1: CONTRADICTED, 0: INCONCLUSIVE}
 
 
@@ -150,8 +150,8 @@ def weight_decay(sign: int, seeds: int):
         config = {
             "norm.kind": "batch",
             "optimizer.weight_decay": l2,
-            "optimizer.lr_decay": 0.9,
-            "optimizer.lr_decay_every": every,
+            "schedule.rate": 0.9,
+            "schedule.every": every,
         }
         yield run(config, rising(final), seed=seed, sweep="weight_decay")
 

@@ -1,191 +1,206 @@
-"""Data: splits, the user's own file, downloads, and what is refused."""
+"""From what a source returned to three splits: sizes, shuffling, what is told and refused."""
 
-import gzip
 import hashlib
-import http.server
-import multiprocessing
-import threading
+import subprocess
+import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_npz
+import yaml
 
-from bnexp.data import DataError, load
-from bnexp.data.sources import FASHION_MD5
-from bnexp.run import compose
+from bnexp.config import options
+from bnexp.data import Arrays, DataError, Dataset, Preparation, Split, memory_of, prepare
+from bnexp.data.mnist import mnist
+
+CONF = Path(__file__).resolve().parent.parent / "conf" / "data"
+CUSTOMARY = {"val_size": 5000, "split_seed": None}  # as conf/data/mnist.yaml has it
 
 
-def data_config(path: Path, *overrides: str):
-    return compose("data=npz", f"data.path={path}", "data.val_size=64", *overrides).data
+def arrays(images: int = 100, classes: int = 5, tests: int | None = 20) -> Arrays:
+    """Images that each have their own number as their first pixel."""
+    x = np.zeros((images, 4, 4), np.uint8)
+    x[:, 0, 0], x[:, 1, 1] = np.arange(images), 255
+    y = np.arange(images) % classes
+    return Arrays(x, y) if tests is None else Arrays(x, y, x[:tests], y[:tests])
+
+
+def numbers(split: Split) -> list[int]:
+    """Which of the images of `arrays` are in a split."""
+    return split.images[:, 0, 0, 0].tolist()
+
+
+def prepared(source: Arrays | None = None, **settings: object) -> Dataset:
+    return prepare(source or arrays(), Preparation(**settings), "data=x")  # type: ignore[arg-type]
 
 
 def test_mnist_is_whole_and_split_as_is_customary():
-    dataset = load(compose("data=mnist").data)
-    assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [
-        55_000,
-        5_000,
-        10_000,
-    ]
-    assert dataset.input_shape == (28, 28, 1)
-    assert dataset.classes == 10
+    dataset = prepared(mnist(), **CUSTOMARY)
+    sizes = [len(part) for part in (dataset.train, dataset.validation, dataset.test)]
+    assert sizes == [55_000, 5_000, 10_000]
+    assert (dataset.input_shape, dataset.classes, dataset.notes) == ((28, 28, 1), 10, ())
     images = np.concatenate([dataset.train.images, dataset.validation.images])
     header = bytes.fromhex("00000803 0000ea60 0000001c 0000001c")
     md5 = hashlib.md5(header + images.tobytes()).hexdigest()
     assert md5 == "6bbc9ace898e44ae57da46a324031adb"  # as first published
 
 
-def test_train_size_takes_the_first_images_and_leaves_validation_alone(npz):
-    whole, part = load(data_config(npz)), load(data_config(npz, "data.train_size=100"))
-    np.testing.assert_array_equal(part.train.images, whole.train.images[:100])
-    np.testing.assert_array_equal(part.validation.labels, whole.validation.labels)
-    assert len(whole.train) == 320 - 64
-
-
-def test_split_seed_shuffles_before_splitting(npz):
-    plain, mixed = load(data_config(npz)), load(data_config(npz, "data.split_seed=1"))
-    again = load(data_config(npz, "data.split_seed=1", "data.train_size=50"))
-    assert (mixed.validation.labels != plain.validation.labels).any()
-    np.testing.assert_array_equal(again.validation.images, mixed.validation.images)
-    everything = np.concatenate([mixed.train.labels, mixed.validation.labels])
-    original = np.concatenate([plain.train.labels, plain.validation.labels])
-    np.testing.assert_array_equal(np.bincount(everything), np.bincount(original))
-
-
-def test_binarize_thresholds_at_half_scale(npz):
-    plain, binary = load(data_config(npz)), load(data_config(npz, "data.binarize=true"))
-    np.testing.assert_array_equal(binary.test.images, plain.test.images > 127)
-    assert binary.test.images.dtype == np.float32
-
-
-@pytest.mark.parametrize("shape", [(9, 7), (5, 6, 3)])
-@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
-def test_any_size_grey_or_colour_whole_or_float(tmp_path, shape, dtype):
-    rng = np.random.default_rng(0)
-    images = {
-        f"x_{part}": (rng.random((n, *shape)) * (255 if dtype == "uint8" else 1)).astype(dtype)
-        for part, n in (("train", 320), ("test", 90))
-    }
-    dataset = load(data_config(write_npz(tmp_path / "d.npz", **images)))
-    assert dataset.input_shape == (shape if len(shape) == 3 else (*shape, 1))
-    assert dataset.train.images.dtype == ("uint8" if dtype == "uint8" else "float32")
-
-
-BAD = {
-    "objects": ({"x_train": np.array([[1], [1, 2]], object)}, "objects"),
-    "lengths": ({"y_train": np.zeros(10, int)}, "y_train has shape"),
-    "negative": ({"y_train": np.full(320, -1)}, "-1"),
-    "fractions": ({"y_test": np.full(90, 0.5)}, "y_test must hold whole numbers"),
-    "text": ({"y_test": np.full(90, "cat")}, "y_test must hold whole numbers"),
-    "nan labels": ({"y_test": np.full(90, np.nan)}, "y_test must hold whole numbers"),
-    "nan pixels": ({"x_train": np.full((320, 8, 8), np.nan)}, "x_train has pixels"),
-    "rank": ({"x_train": np.zeros((320, 64), "uint8")}, "x_train has shape"),
-    "type": ({"x_train": np.zeros((320, 8, 8), "int64")}, "uint8 .* or float"),
-    "sizes": ({"x_test": np.zeros((90, 9, 9), "uint8")}, "x_test"),
-    "empty": ({"x_test": np.zeros((0, 8, 8), "uint8"), "y_test": np.zeros(0, int)}, "x_test"),
+# What version 0.1 made of the same settings: SHA-256 of the training images and labels.
+FIRST = {
+    "shuffled": ({"split_seed": 1}, "99bb0cc3f92be36d", "cdad83caa2865cba"),
+    "fewer": ({"train_size": 1000, "split_seed": 3}, "f5f7b841b0c59eab", "ed12d32ba20c55ce"),
+    "binary": ({"binarize": True}, "85b0d4174c2d3a6d", "c004f5b94105135a"),
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_unusable_arrays_are_refused_by_name(tmp_path, case):
-    changes, named = BAD[case]
-    path = write_npz(tmp_path / "bad.npz", **changes)
-    with pytest.raises(DataError, match=named) as refusal:
-        load(data_config(path))
-    assert str(path) in str(refusal.value)
+@pytest.mark.parametrize("case", FIRST)
+def test_settings_of_the_first_version_give_the_same_arrays(case):
+    settings, images, labels = FIRST[case]
+    train = prepared(mnist(), **(CUSTOMARY | settings)).train
+    found = [hashlib.sha256(a.tobytes()).hexdigest()[:16] for a in (train.images, train.labels)]
+    assert found == [images, labels]
+
+
+def test_each_shipped_option_is_a_function_whose_every_setting_is_told():
+    names = sorted(path.stem for path in CONF.glob("*.yaml"))
+    assert names == ["cifar10", "csv", "fashion_mnist", "folder", "huggingface", "mnist", "npz"]
+    for name in names:
+        text = (CONF / f"{name}.yaml").read_text()
+        assert text.startswith("# ") and f"data={name}" in text
+        node = yaml.safe_load(text)
+        options.filled("data", name, node)
+        own, common = options.parameters("data", node["_target_"])
+        assert common.keys() == Preparation.__dataclass_fields__.keys()
+        assert all(parameter.doc for parameter in [*own.values(), *common.values()])
+        assert all(node[key] != (own | common)[key].default for key in node.keys() - {"_target_"})
+
+
+def test_data_is_checked_and_split_without_tensorflow():
+    code = (
+        "import sys\n"
+        "from bnexp.data import Preparation, prepare\n"
+        "from bnexp.data import cifar10, csv, fashion_mnist, folder, huggingface, npz\n"
+        "from bnexp.data.mnist import mnist\n"
+        "prepare(mnist(), Preparation(), 'data=mnist')\n"
+        "assert not {'tensorflow', 'keras'} & sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_train_size_takes_the_first_images_and_leaves_the_other_splits_alone():
+    whole, part = prepared(), prepared(train_size=10)
+    assert numbers(part.train) == numbers(whole.train)[:10]
+    assert numbers(part.validation) == numbers(whole.validation)
+    assert len(whole.train) == 90
+
+
+def test_the_training_part_is_shuffled_by_its_seed_alone_before_it_is_split():
+    mixed, other = prepared(), prepared(split_seed=1)
+    assert numbers(mixed.validation) != numbers(other.validation)
+    assert numbers(prepared(val_size=20).validation)[-10:] == numbers(mixed.validation)
+    assert sorted(numbers(mixed.train) + numbers(mixed.validation)) == list(range(100))
+    assert numbers(mixed.test) == list(range(20))
+    assert "training part shuffled (data.split_seed=0)" in mixed.notes
+
+
+def test_without_a_seed_order_is_kept_and_validation_is_the_last_part():
+    dataset = prepared(split_seed=None, val_size=30)
+    assert numbers(dataset.train) == list(range(70))
+    assert numbers(dataset.validation) == list(range(70, 100))
+    assert dataset.notes == ()
+
+
+def test_labels_stay_with_their_images():
+    for split in (prepared().train, prepared().validation, prepared().test):
+        np.testing.assert_array_equal(split.labels, np.array(numbers(split)) % 5)
+
+
+def test_a_missing_test_part_is_split_off_and_told():
+    dataset = prepared(arrays(tests=None), split_seed=None)
+    assert numbers(dataset.test) == list(range(80, 100))
+    assert numbers(dataset.validation) == list(range(72, 80))
+    assert "no test part: 20 of 100 training images split off as such" in dataset.notes
+    assert "no validation part: 8 of 80 training images split off as such" in dataset.notes
+    assert len(prepared(arrays(tests=None), test_size=7).test) == 7
+
+
+def test_a_validation_part_of_the_data_s_own_is_used():
+    own = arrays()
+    own.x_val, own.y_val = own.x_test[5:15], own.y_test[5:15]
+    assert numbers(prepared(own).validation) == list(range(5, 15))
+    assert len(prepared(own).train) == 100
+    assert numbers(prepared(own, val_size=4).validation) == list(range(5, 9))
+    with pytest.raises(DataError, match=r"data.val_size=11, but the data has a validation part"):
+        prepared(own, val_size=11)
+
+
+def test_ten_images_are_enough_for_three_splits():
+    dataset = prepared(arrays(10, 2, None))
+    assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [7, 1, 2]
 
 
 @pytest.mark.parametrize(
-    ("content", "named"),
-    [(None, "No such file"), (b"not a zip", "not a readable"), (b"", "not a readable")],
+    ("settings", "named"),
+    [
+        ({"train_size": 91}, "data.train_size=91 is larger than the 90"),
+        ({"val_size": 100}, "data.val_size=100 leaves none of 100"),
+        ({"test_size": 5}, "data.test_size=5, but the data has a test part .* leave test_size out"),
+        ({"crop": 4}, "data.crop=4 shifts images of 4x4 out of sight; give less"),
+    ],
 )
-def test_unreadable_files_are_refused_by_name(tmp_path, content, named):
-    path = tmp_path / "file.npz"
-    if content is not None:
-        path.write_bytes(content)
+def test_sizes_beyond_the_data_are_refused(settings, named):
     with pytest.raises(DataError, match=named):
-        load(data_config(path))
+        prepared(**settings)
 
 
-def test_missing_arrays_are_named(tmp_path):
-    path = tmp_path / "few.npz"
-    np.savez(path, x_train=np.zeros(3), y_train=np.zeros(3))
-    with pytest.raises(DataError, match="lacks x_test, y_test"):
-        load(data_config(path))
+def test_rows_of_numbers_cannot_be_mirrored():
+    rows = Arrays(np.random.default_rng(0).random((30, 7)), np.arange(30) % 2)
+    with pytest.raises(DataError, match=r"data\.flip=true needs images"):
+        prepared(rows, flip=True)
 
 
-@pytest.mark.parametrize(
-    ("override", "named"),
-    [("data.train_size=257", "data.train_size=257"), ("data.val_size=320", "data.val_size=320")],
-)
-def test_sizes_beyond_the_data_are_refused(npz, override, named):
-    with pytest.raises(DataError, match=named):
-        load(data_config(npz, override))
+def test_a_file_sorted_by_class_is_learnable_by_default_and_refused_in_its_order():
+    by_class = arrays()
+    by_class.y_train = np.sort(by_class.y_train)
+    assert len(set(prepared(by_class).validation.labels)) > 2
+    with pytest.raises(DataError, match=r"no training image of 4 .* data\.split_seed=0 shuffles"):
+        prepared(by_class, split_seed=None, val_size=20)
 
 
-def idx(values: np.ndarray) -> bytes:
-    header = bytes([0, 0, 8, values.ndim]) + b"".join(n.to_bytes(4, "big") for n in values.shape)
-    return gzip.compress(header + values.astype("uint8").tobytes(), mtime=0)
+def test_a_class_whose_few_images_were_all_split_off_is_told():
+    rare = arrays(tests=None)
+    rare.y_train = np.where(np.arange(100) == 7, 5, rare.y_train)
+    notes = [prepared(rare, split_seed=seed).notes for seed in range(8)]
+    told = [note for lines in notes for note in lines if "no training image of 5" in note]
+    assert 0 < len(told) < 8
 
 
-@pytest.fixture
-def fashion_server(tmp_path, monkeypatch):
-    """A loopback server with a small Fashion-MNIST; counts its answers."""
-    site = tmp_path / "site"
-    site.mkdir()
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 300), ("t10k", 50)):
-        images, labels = rng.integers(0, 256, (count, 28, 28)), rng.integers(0, 10, count)
-        (site / f"{part}-images-idx3-ubyte.gz").write_bytes(idx(images))
-        (site / f"{part}-labels-idx1-ubyte.gz").write_bytes(idx(labels))
-    served: list[str] = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=str(site))
-
-        def log_message(self, *_):
-            served.append(self.path)
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    md5 = {name: hashlib.md5((site / name).read_bytes()).hexdigest() for name in FASHION_MD5}
-    settings = {"FASHION_URL": f"http://127.0.0.1:{server.server_port}/", "FASHION_MD5": md5}
-    yield settings, served, site
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def test_memory_counts_images_and_labels_of_all_splits():
+    assert memory_of(prepared()) == 120 * (16 + 4)
+    floats = arrays()
+    floats.x_train, floats.x_test = floats.x_train / 255, floats.x_test / 255
+    assert memory_of(prepared(floats)) == 120 * (64 + 4)
 
 
-def load_fashion(home: str, settings: dict) -> int:
-    """In a process of its own: Keras fixes its home when it is imported."""
-    import os
-
-    os.environ["KERAS_HOME"] = home
-    import importlib
-
-    module = importlib.import_module("bnexp.data.sources")
-    for name, value in settings.items():
-        setattr(module, name, value)
-    return len(module.load(compose("data=fashion_mnist", "data.val_size=100").data).train)
+def test_large_images_are_converted_without_a_further_copy():
+    images = np.random.default_rng(0).random((400, 100, 100, 3))  # 96 MB
+    tracemalloc.start()
+    dataset = prepared(Arrays(images, np.arange(400) % 2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < memory_of(dataset) + 45e6
 
 
-def test_many_runs_at_once_download_once(fashion_server, tmp_path):
-    settings, served, _ = fashion_server
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        jobs = [(str(tmp_path / "keras"), settings)] * 3
-        assert pool.starmap(load_fashion, jobs) == [200] * 3
-    assert len(served) == 4
+def test_images_of_another_shape_in_test_are_refused():
+    other = arrays()
+    other.x_test = np.zeros((20, 5, 4), np.uint8)
+    with pytest.raises(DataError, match=r"x_train has images of \(4, 4, 1\), x_test of \(5, 4, 1"):
+        prepared(other)
 
 
-def test_a_failed_or_damaged_download_says_where_the_file_is_expected(fashion_server, tmp_path):
-    settings, _, site = fashion_server
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        for damage in (lambda p: p.write_bytes(b"changed on the way"), Path.unlink):
-            damage(site / "t10k-labels-idx1-ubyte.gz")
-            home = tmp_path / "keras"
-            with pytest.raises(DataError, match=r"data=fashion_mnist cannot be had") as error:
-                pool.starmap(load_fashion, [(str(home), settings)])
-            assert str(home / "datasets") in str(error.value)
-            (home / "datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz").unlink(missing_ok=True)
+def test_images_without_labels_are_refused():
+    unlabelled = arrays()
+    unlabelled.y_test = None
+    with pytest.raises(DataError, match=r"data=x: has x_test but no y_test; give both or neither"):
+        prepared(unlabelled)

@@ -49,10 +49,61 @@ def test_outputs_and_gradients_are_those_of_dense(dtype, tolerance, use_bias, ji
         assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max()
 
 
+@pytest.mark.parametrize(
+    "initializer", ["he_normal", "lecun_normal", "glorot_uniform", "orthogonal", "variance_scaling"]
+)
+def test_initializers_see_the_kernel_as_dense_has_it(initializer):
+    found = []
+    for kind in (keras.layers.Dense, TransposedDense):
+        seeded = keras.initializers.get(initializer)
+        layer = kind(10, kernel_initializer=type(seeded)(seed=3))
+        layer.build((None, 400))
+        found.append(layer.kernel.numpy())
+    np.testing.assert_array_equal(found[0], found[1].T)
+
+
+@pytest.mark.parametrize("key", ["kernel_regularizer", "bias_regularizer", "activity_regularizer"])
+def test_regularizers_are_those_of_dense(key):
+    regularizer = keras.regularizers.L1L2(0.3, 0.2)
+    if key == "kernel_regularizer":  # tells rows from columns
+        regularizer = keras.regularizers.OrthogonalRegularizer(0.1, mode="columns")
+    losses = []
+    for layer in pair(30, 10, **{key: regularizer}):
+        layer(np.ones((4, 30), "float32"))
+        losses += [float(loss) for loss in layer.losses]
+    assert losses[0] > 0
+    assert losses == pytest.approx([losses[0]] * 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("constraint", [keras.constraints.UnitNorm(), keras.constraints.NonNeg()])
+def test_constraints_are_those_of_dense(constraint):
+    plain, transposed = pair(30, 10, kernel_constraint=constraint, bias_constraint=constraint)
+    for layer in (plain, transposed):
+        for variable in layer.trainable_variables:
+            variable.assign(variable.constraint(variable))
+    np.testing.assert_allclose(transposed.kernel.numpy().T, plain.kernel, rtol=1e-6)
+    np.testing.assert_allclose(transposed.bias, plain.bias, rtol=1e-6)
+
+
+def test_arguments_that_need_another_layout_are_refused_in_a_line():
+    with pytest.raises(ValueError, match=r"^TransposedDense has no lora_rank \(got 2\): use .*$"):
+        TransposedDense(4, lora_rank=2)
+
+
 def test_it_is_kept_and_loaded(tmp_path: Path):
-    model = keras.Sequential([keras.Input((30,)), TransposedDense(10, activation="relu")])
+    layer = TransposedDense(
+        10,
+        "relu",
+        kernel_regularizer="l2",
+        kernel_constraint="non_neg",
+        kernel_initializer="he_normal",
+    )
+    model = keras.Sequential([keras.Input((30,)), layer])
     model.save(tmp_path / "model.keras")
     x = np.ones((3, 30), "float32")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(x), model(x))
-    assert isinstance(loaded.layers[0], TransposedDense)
+    (again,) = loaded.layers
+    assert isinstance(again, TransposedDense)
+    assert again.get_config() == layer.get_config()
+    assert again.losses

@@ -13,6 +13,7 @@ from conftest import ROOT, environment
 from bnexp.analysis.claims import exact
 from bnexp.analysis.statistics import CONTRADICTED, SUPPORTED
 from bnexp.norms.batch import BatchNorm
+from bnexp.norms.moments import Moments
 
 CLAIMS = {claim.id: claim for claim in exact.EXACT}
 
@@ -67,32 +68,36 @@ def test_batches_of_all_pairs_average_like_all_batches():
     np.testing.assert_allclose(few.mean(), every.mean(), atol=1e-12)
 
 
+class Biased(Moments):
+    unbiased = property(lambda self: self.variance)
+
+
 class WithoutBessel(BatchNorm):
-    def _batch_statistics(self, inputs, mask):
-        mean, variance, _ = super()._batch_statistics(inputs, mask)
-        return mean, variance, variance
+    def _moments(self, x, mask):
+        return Biased(*super()._moments(x, mask))
 
 
 class OutsideGradient(BatchNorm):
     """Statistics as constants, as the paper's section 2 warns."""
 
-    def _batch_statistics(self, inputs, mask):
-        return tuple(map(tf.stop_gradient, super()._batch_statistics(inputs, mask)))
+    def _moments(self, x, mask):
+        return Moments(*map(tf.stop_gradient, super()._moments(x, mask)))
 
 
 class NoNumbers(BatchNorm):
-    def _batch_statistics(self, inputs, mask):
-        return tuple(np.nan * value for value in super()._batch_statistics(inputs, mask))
+    def _moments(self, x, mask):
+        mean, variance, count = super()._moments(x, mask)
+        return Moments(np.nan * mean, np.nan * variance, count)
 
 
 class OtherEpsilon(BatchNorm):
-    def _normalize(self, inputs, mean, variance):
-        return super()._normalize(inputs, mean, variance + 1e-3)
+    def _normalize(self, x, mean, variance, renormed=None):
+        return super()._normalize(x, mean, variance + 1e-3, renormed)
 
 
 class NoEpsilon(BatchNorm):
-    def _normalize(self, inputs, mean, variance):
-        return super()._normalize(inputs, mean, variance - self.epsilon)
+    def _normalize(self, x, mean, variance, renormed=None):
+        return super()._normalize(x, mean, variance - self.epsilon, renormed)
 
 
 class BatchStatisticsAtInference(BatchNorm):
@@ -113,17 +118,13 @@ class NotAffine(BatchNorm):
 class PerLocation(BatchNorm):
     """Statistics over the batch alone."""
 
-    def _batch_statistics(self, inputs, mask):
-        mean, variance = tf.nn.moments(inputs, [0], keepdims=True)
-        return mean, variance, variance
-
     def _spread(self, vector):
         return vector if vector.shape.rank > 1 else super()._spread(vector)
 
     def call(self, inputs, training=None, mask=None):
         if not training:
             return super().call(inputs)
-        return self._normalize(inputs, *self._batch_statistics(inputs, mask)[:2])
+        return self._normalize(inputs, *tf.nn.moments(inputs, [0], keepdims=True))
 
 
 class OneGamma(BatchNorm):

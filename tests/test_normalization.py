@@ -7,9 +7,12 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bnexp.config import GRADIENTS
-from bnexp.norms.batch import BatchNorm, set_population_statistics
+from bnexp.norms import batch as option
+from bnexp.norms.affine import Affine
+from bnexp.norms.batch import BatchNorm
+from bnexp.norms.xla import inside_xla
 
+GRADIENTS = ("full", "no_mean", "none")
 SHAPES = [(16, 5), (8, 6, 7, 5)]
 FAST = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -272,6 +275,20 @@ def test_shift_and_factor_can_be_left_out(center, scale, shape):
         ({"fused": True, "epsilon": 1e-8}, (2, 3, 4, 5), "epsilon"),
         ({"fused": True, "gradient": "none"}, (2, 3, 4, 5), "gradient=none"),
         ({"gradient": "mean"}, (2, 3), "gradient=mean"),
+        ({"epsilon": float("nan")}, (2, 3), "epsilon=nan"),
+        ({"epsilon": float("inf")}, (2, 3), "epsilon=inf"),
+        ({"epsilon": 1e-50}, (2, 3), "epsilon=1e-50 is 0 in float32: at least 1.2e-38, or 0"),
+        ({"epsilon": 1e-50, "dtype": "float16"}, (2, 3), "epsilon=1e-50 is 0 in float32"),
+        ({"momentum": float("nan")}, (2, 3), "momentum=nan"),
+        ({"axis": 1.7}, (2, 3), "axis=1.7 is not a whole number"),
+        ({"axis": "1"}, (2, 3), "axis=1 is not a whole number"),
+        ({"axis": True}, (2, 3), "axis=True is not a whole number"),
+        ({"ghost_size": 0}, (2, 3), "ghost_size=0 is out of range: at least 1"),
+        ({"ghost_size": 2.5}, (2, 3), "ghost_size=2.5 is not a whole number"),
+        ({"ghost_size": 2, "axis": 0}, (2, 3), "axis=0 .* ghost_size=2"),
+        ({"ghost_size": 2, "synchronized": True}, (2, 3), "ghost_size .* synchronized"),
+        ({"fused": True, "renorm": True}, (2, 3, 4, 5), "renorm"),
+        ({"renorm_momentum": 2}, (2, 3), "renorm_momentum=2"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused_by_name(arguments, shape, names):
@@ -316,29 +333,295 @@ def test_trains_with_keras_fit():
     assert model.evaluate(x, y, verbose=0)[1] > 0.95
 
 
-def test_exact_population_statistics_average_over_batches():
-    """Alg. 2, line 10, for a layer behind another one, whose inputs the first one shapes."""
-    rng = np.random.default_rng(12)
-    batches = rng.normal(3, 2, (6, 10, 4)).astype("float32")
-    first, second = BatchNorm(momentum=0.9), BatchNorm(momentum=0.9)
-    dense = keras.layers.Dense(3)
-    model = keras.Sequential([keras.Input((4,)), first, dense, second])
-    before = [w.numpy() for w in model.trainable_weights]
-    set_population_statistics(model, [tf.constant(batch) for batch in batches])
+@pytest.mark.parametrize("kind", [BatchNorm, Affine])
+def test_another_backend_of_keras_is_refused_in_a_line(kind, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="Keras here with jax: set KERAS_BACKEND=tensorflow"):
+        kind()
 
-    np.testing.assert_allclose(first.moving_mean, batches.mean((0, 1)), rtol=1e-4)
-    unbiased = batches.var(1, ddof=1).mean(0)
-    np.testing.assert_allclose(first.moving_variance, unbiased, rtol=1e-4)
-    inner = [np.asarray(dense(algorithm_1(b, 1, 0, 1e-3)[0])) for b in batches]
-    np.testing.assert_allclose(
-        second.moving_variance, np.mean([i.var(0, ddof=1) for i in inner], 0), rtol=1e-3
+
+def test_an_epsilon_that_only_float64_has_is_taken_there():
+    assert BatchNorm(epsilon=1e-50, dtype="float64").epsilon == 1e-50
+    assert BatchNorm(epsilon=0).epsilon == 0
+
+
+# ---- inside XLA ----------------------------------------------------------------------------------
+
+
+def in_a_function(layer):
+    return tf.function(lambda x: layer(x, training=True), jit_compile=True)
+
+
+def in_a_function_within(layer):
+    inner = tf.function(lambda x: layer(x, training=True))
+    return tf.function(
+        lambda x: tf.cond(tf.reduce_sum(x) > 0, lambda: inner(x), lambda: x), jit_compile=True
     )
-    assert first.momentum == 0.9
-    for old, new in zip(before, model.trainable_weights, strict=True):
-        np.testing.assert_array_equal(old, new.numpy())
 
 
-def test_exact_population_statistics_need_a_batch():
-    model = keras.Sequential([keras.Input((4,)), BatchNorm()])
-    with pytest.raises(ValueError, match="at least one batch"):
-        set_population_statistics(model, [])
+def in_a_loop(layer):
+    def step(i, x, _):
+        return i + 1, x, layer(x, training=True)
+
+    def loop(x):
+        return tf.while_loop(lambda i, *_: i < 2, step, (0, x, tf.zeros_like(x)))[2]
+
+    return tf.function(loop, jit_compile=True)
+
+
+def called_by_a_function_of_xla(layer):
+    compiled = in_a_function(layer)
+    return tf.function(lambda x: compiled(x))
+
+
+@pytest.mark.parametrize("ratio", [100, 1000, 10_000])
+@pytest.mark.parametrize(
+    "program", [in_a_function, in_a_function_within, in_a_loop, called_by_a_function_of_xla]
+)
+def test_inside_xla_feature_maps_with_large_means_are_normalized(program, ratio):
+    """XLA's own FusedBatchNorm is off by 0.8%, 38% and NaN here (tensorflow#118701)."""
+    x = np.random.default_rng(20).normal(ratio, 1, (8, 6, 7, 5)).astype("float32")
+    layer = BatchNorm(momentum=0.0)
+    outputs = program(layer)(tf.constant(x))
+    expected, mean, variance = algorithm_1(x.astype("float64"), 1, 0, 1e-3)
+    np.testing.assert_allclose(outputs, expected, atol=1e-6 * ratio)
+    np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-6)
+    m = x.size // 5
+    np.testing.assert_allclose(layer.moving_variance, variance * m / (m - 1), rtol=1e-4)
+
+
+def test_outside_xla_feature_maps_go_through_the_fused_kernel():
+    layer = BatchNorm()
+    layer.build((None, 4, 4, 3))
+    for jit in (True, False, True):
+        function = tf.function(lambda x: layer(x, training=True), jit_compile=jit)
+        graph = function.get_concrete_function(tf.zeros((2, 4, 4, 3))).graph
+        kinds = {operation.type for operation in graph.get_operations()}
+        assert ("FusedBatchNormV3" in kinds) is not jit
+
+
+def test_xla_that_picks_its_operations_itself_is_noticed_too(monkeypatch):
+    assert not inside_xla()
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit")
+    assert inside_xla()
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=0")
+    assert not inside_xla()
+    tf.config.optimizer.set_jit(True)
+    try:
+        assert inside_xla()
+    finally:
+        tf.config.optimizer.set_jit(False)
+
+
+# ---- precision and types -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(4096, 3), (64, 8, 8, 3)])
+@pytest.mark.parametrize("fused", [None, False])
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
+def test_statistics_are_in_float32_under_every_policy_of_half_precision(policy, fused, shape):
+    half = policy.removeprefix("mixed_")
+    x = tf.cast(np.random.default_rng(22).normal(30, 2, shape), half)
+    layer = BatchNorm(fused=fused, momentum=0.0, dtype=policy)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = layer(x, training=True)
+    exact = np.asarray(tf.cast(x, tf.float64))
+    expected, mean, variance = algorithm_1(exact, 1, 0, 1e-3)
+    m = x.shape.num_elements() // 3
+    assert (outputs.dtype, tape.gradient(outputs, x).dtype) == (half, half)
+    assert layer(x, training=False).dtype == half
+    np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, variance * m / (m - 1), rtol=1e-4)
+    rounding = 2**-8 if half == "bfloat16" else 2**-11
+    np.testing.assert_allclose(tf.cast(outputs, tf.float64), expected, rounding, rounding)
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
+def test_averages_in_half_precision_policies_hold_and_move(policy):
+    """bfloat16 has no number between 100 and 100.5, and float16 none from 65,520 on."""
+    layer = BatchNorm(momentum=0.99, moving_variance_initializer="zeros", dtype=policy)
+    x = tf.cast(np.array([[0.0], [500.0]]), policy)  # an unbiased variance of 125,000
+    for _ in range(500):
+        layer(x, training=True)
+    rest = 0.99**500
+    np.testing.assert_allclose(layer.moving_mean, [250 * (1 - rest)], rtol=1e-3)
+    np.testing.assert_allclose(layer.moving_variance, [125_000 * (1 - rest)], rtol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(16, 3), (4, 5, 6, 3)])
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "bool"])
+def test_whole_numbers_are_normalized_as_floats(dtype, shape):
+    x = np.random.default_rng(23).integers(0, 256, shape).astype(dtype)
+    whole, floats = BatchNorm(), BatchNorm()
+    for training in (True, False):
+        outputs = whole(tf.constant(x), training=training)
+        assert outputs.dtype == tf.float32
+        expected = floats(tf.constant(x.astype("float32")), training=training)
+        np.testing.assert_array_equal(outputs, expected)
+    assert BatchNorm(dtype="mixed_bfloat16")(tf.constant(x)).dtype == tf.bfloat16
+
+
+def test_whole_numbers_are_not_rounded_to_half_precision_first():
+    x = tf.constant([[1000], [1001], [1002], [1003]])  # bfloat16 knows 1000 and 1004 there
+    layer = BatchNorm(momentum=0.0, dtype="mixed_bfloat16")
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.moving_variance, [5 / 3], rtol=1e-5)
+
+
+# ---- positions that do not count -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("shape", [(6, 4, 3), (6, 2, 2, 3)])
+def test_what_masked_positions_hold_does_not_matter(bad, shape):
+    rng = np.random.default_rng(24)
+    x = rng.normal(size=shape).astype("float32")
+    mask = rng.random(shape[:-1]) < 0.6
+    results = []
+    for value in (bad, 0.0):
+        filled = tf.constant(np.where(mask[..., None], x, np.float32(value)))
+        layer = BatchNorm(momentum=0.5)
+        layer.build(shape)
+        with tf.GradientTape() as tape:
+            tape.watch(filled)
+            outputs = layer(filled, training=True, mask=tf.constant(mask))
+            loss = tf.reduce_sum(tf.where(mask[..., None], outputs, 0) ** 3)
+        gradients = tape.gradient(loss, [filled, layer.gamma.value, layer.beta.value])
+        inference = layer(filled, training=False, mask=tf.constant(mask))
+        averages = [layer.moving_mean.numpy(), layer.moving_variance.numpy()]
+        results.append([outputs.numpy()[mask], inference.numpy()[mask], *gradients, *averages])
+        if not np.isfinite(value):
+            assert np.isfinite(outputs).all()
+            assert np.isfinite(inference).all()
+    for poisoned, clean in zip(*results, strict=True):
+        np.testing.assert_array_equal(poisoned, clean)
+
+
+def test_a_batch_with_no_position_left_moves_no_average():
+    layer = BatchNorm(momentum=0.5)
+    x = np.full((4, 3, 2), 5.0, "float32")
+    outputs = layer(x, training=True, mask=tf.zeros((4, 3), tf.bool))
+    np.testing.assert_array_equal(layer.moving_mean, [0, 0])
+    np.testing.assert_array_equal(layer.moving_variance, [1, 1])
+    np.testing.assert_allclose(outputs, x / np.sqrt(1e-3), rtol=1e-5)  # as Keras has it
+
+
+@pytest.mark.parametrize("arguments", [{}, {"fused": False}, {"ghost_size": 2}, {"renorm": True}])
+@pytest.mark.parametrize("shape", [(0, 3), (0, 4, 4, 3)])
+@pytest.mark.parametrize("known", [True, False])
+def test_an_empty_batch_changes_nothing_and_has_no_gradient(arguments, shape, known):
+    if arguments == {"fused": False} and len(shape) == 2:
+        arguments = {}
+    layer = BatchNorm(momentum=0.5, **arguments)
+    layer.build(shape)
+    before = [weight.numpy() for weight in layer.weights]
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(x, training=True))
+        return tape.gradient(loss, [layer.gamma.value, layer.beta.value])
+
+    signature = None if known else [tf.TensorSpec([None, *shape[1:]])]
+    for gradient in tf.function(run, input_signature=signature)(tf.zeros(shape)):
+        np.testing.assert_array_equal(gradient, np.zeros(3))
+    for weight, value in zip(layer.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+# ---- ghost batches -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["eager", "unknown batch", "xla"])
+@pytest.mark.parametrize(("size", "batch"), [(4, 8), (3, 8), (8, 8), (50, 8), (4, 9), (1, 8)])
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 5)])
+def test_ghost_batches_are_normalized_as_batches_of_their_own(shape, size, batch, way):
+    rng = np.random.default_rng(25)
+    x, dy = rng.normal(3, 2, (2, batch, *shape)).astype("float32")
+    ghosts, alone = BatchNorm(ghost_size=size), BatchNorm(momentum=0.0, fused=False)
+
+    def run(layer, x, dy):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x, training=True)
+            loss = tf.reduce_sum(outputs * dy)
+        return outputs, tape.gradient(loss, x)
+
+    signature = [tf.TensorSpec([None, *shape])] * 2
+    compiled = {
+        "eager": lambda x, dy: run(ghosts, x, dy),
+        "unknown batch": tf.function(lambda x, dy: run(ghosts, x, dy), input_signature=signature),
+        "xla": tf.function(lambda x, dy: run(ghosts, x, dy), jit_compile=True),
+    }
+    ghosts.build((None, *shape))
+    found = compiled[way](tf.constant(x), tf.constant(dy))
+    means, variances, counts = [], [], []
+    for start in range(0, batch, size):
+        part = slice(start, start + size)
+        expected = run(alone, tf.constant(x[part]), tf.constant(dy[part]))
+        for mine, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(mine[part], theirs, rtol=1e-4, atol=1e-4)
+        means.append(alone.moving_mean.numpy())
+        variances.append(alone.moving_variance.numpy())
+        counts.append(x[part].size // shape[-1])
+    mean = np.average(means, 0, weights=counts)
+    np.testing.assert_allclose(ghosts.moving_mean, 0.01 * mean, rtol=1e-4)
+    # a part of one position tells nothing of the variance; if all do, it stays
+    several = [count if count > 1 else 0 for count in counts]
+    variance = np.average(variances, 0, weights=several) if any(several) else 1
+    np.testing.assert_allclose(ghosts.moving_variance, 0.99 + 0.01 * variance, rtol=1e-5)
+
+
+def test_ghost_batches_heed_masks_and_any_axis_of_features():
+    rng = np.random.default_rng(26)
+    x = rng.normal(size=(6, 5, 3)).astype("float32")
+    mask = rng.random((6, 5)) < 0.7
+    arguments = {"axis": 1, "momentum": 0.0, "dtype": "float64"}
+    ghosts, alone = BatchNorm(ghost_size=4, **arguments), BatchNorm(**arguments)
+    outputs = np.asarray(ghosts(x, training=True, mask=tf.constant(mask)))
+    for part in (slice(0, 4), slice(4, 6)):
+        expected = alone(x[part], training=True, mask=tf.constant(mask[part]))
+        np.testing.assert_allclose(outputs[part], expected, rtol=1e-9)
+
+
+def test_at_inference_there_are_no_ghost_batches():
+    x = np.random.default_rng(27).normal(size=(8, 3)).astype("float32")
+    np.testing.assert_array_equal(BatchNorm(ghost_size=2)(x), BatchNorm()(x))
+
+
+# ---- the option ----------------------------------------------------------------------------------
+
+
+def test_the_option_makes_the_layer_that_its_settings_describe():
+    layer = option.batch(
+        momentum=0.5,
+        epsilon=1e-4,
+        gradient="no_mean",
+        renorm=True,
+        renorm_momentum=0.9,
+        renorm_rmax=4.0,
+        renorm_dmax=5.0,
+        ghost_size=16,
+        name="conv_1_norm",
+        dtype="mixed_bfloat16",
+    )
+    assert (layer.momentum, layer.epsilon, layer.gradient) == (0.5, 1e-4, "no_mean")
+    assert (layer.renorm, layer.renorm_momentum, layer.ghost_size) == (True, 0.9, 16)
+    assert layer.renorm_clipping == {"rmin": 0.25, "rmax": 4.0, "dmax": 5.0}
+    assert (layer.name, layer.dtype_policy.name) == ("conv_1_norm", "mixed_bfloat16")
+
+
+def test_the_options_defaults_are_those_of_keras():
+    mine = option.batch(name="norm", dtype="float32").get_config()
+    theirs = keras.layers.BatchNormalization(name="norm").get_config()
+    assert mine == theirs
+
+
+def test_the_option_tells_whoever_trains_of_exact_statistics():
+    made = [
+        option.batch(
+            population=kind, population_batches=30, name="norm", dtype="float32"
+        ).exact_batches
+        for kind in ("moving", "exact")
+    ]
+    assert made == [None, 30]

@@ -83,7 +83,7 @@ def test_every_byte_of_real_runs_comes_back(compose, tmp_path: Path):
     assert again == files(tmp_path)
 
 
-CELLS = st.text(st.characters(exclude_characters=",\n", exclude_categories=["Cs"]), max_size=8)
+CELLS = st.text(st.characters(exclude_characters=",\r\n", exclude_categories=["Cs"]), max_size=8)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
@@ -106,11 +106,22 @@ def test_whatever_a_table_or_text_holds_comes_back(tmp_path: Path, header, rows,
     assert files(tmp_path / "again") == files(root)
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2", "a,b\n1\n", "a,b\n1,2,3\n", "a,a\n1,2\n"])
-def test_a_damaged_table_is_not_packed(outputs: Path, tmp_path: Path, text: str):
+PROBED = "step,probe,layer,statistic,value\n"
+DAMAGED = {
+    "empty": ("", "damaged"),
+    "cut off": (PROBED + "1,a,1,b,2", "damaged"),
+    "short row": (PROBED + "1,a\n", "damaged"),
+    "long row": (PROBED + "1,a,1,b,2,3\n", "damaged"),
+    "two columns of a name": ("step," + PROBED + "1,1,a,1,b,2\n", "damaged"),
+    "line ends of Windows": (PROBED.replace("\n", "\r\n") + "1,a,1,b,2\r\n", "Windows"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_table_is_not_packed(outputs: Path, tmp_path: Path, text: str, message: str):
     path = min(outputs.rglob("probes.csv"))
-    path.write_text(text)
-    with pytest.raises(RunError, match=r"probes\.csv: damaged"):
+    path.write_bytes(text.encode())
+    with pytest.raises(RunError, match=rf"probes\.csv: .*{message}"):
         packed(outputs, tmp_path / PACK)
     assert not (tmp_path / PACK).exists()
 

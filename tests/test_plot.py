@@ -92,7 +92,7 @@ def test_the_command_draws_the_quickstart(copied: Path):
     claims = pd.read_csv(report / "tables" / "claims.csv").set_index("claim")
     assert claims.loc["algorithm-1", "verdict"] == "supported"
     assert claims.loc["higher-accuracy", "verdict"] == "not run"
-    assert "python scripts/plot.py outputs/quickstart" in page(report)
+    assert "bnexp plot outputs/quickstart" in page(report)
 
 
 def test_a_mix_of_sweeps_has_a_section_each(reference: Path, out: Path, capsys):

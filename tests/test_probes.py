@@ -10,12 +10,13 @@ import tensorflow as tf
 from conftest import SMALL, SMALL_CNN, Lines, StopAt
 
 from bnexp.config import ConfigError
-from bnexp.data import load
+from bnexp.config.schema import part_names
+from bnexp.data.loading import load
 from bnexp.folders import runs
-from bnexp.networks.models import kernel_of
-from bnexp.probes import recorder as probes
+from bnexp.networks.initial import kernel_of
+from bnexp.probes import jacobian as jacobian_probe
 from bnexp.probes.recorder import Recorder
-from bnexp.probes.views import Inside
+from bnexp.probes.views import Views
 from bnexp.training.interrupt import Interrupted
 from bnexp.training.loop import train_and_evaluate
 from bnexp.training.program import Program, program_for
@@ -74,7 +75,7 @@ def test_recording_is_at_step_0_at_evaluations_and_at_the_end(compose, tmp_path)
     some = table(tmp_path / "some")
     assert sorted(some["step"].unique()) == [0, 20, 40, 50]
     assert tuple(some.columns) == runs.PROBE_COLUMNS
-    assert set(some["probe"]) == set(probes.PROBES)
+    assert set(some["probe"]) == set(part_names("probes"))
 
 
 def test_an_interrupted_run_records_the_same(compose, tmp_path):
@@ -84,7 +85,6 @@ def test_an_interrupted_run_records_the_same(compose, tmp_path):
     train(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
         train(config, tmp_path / "cut", StopAt(3))
-    assert not (tmp_path / "cut" / "probes.csv").exists()
     train(config, tmp_path / "cut")
     whole, cut = (tmp_path / name / "probes.csv" for name in ("whole", "cut"))
     assert "median_move" in whole.read_text()
@@ -196,21 +196,21 @@ def test_population_tells_both_losses_apart(compose):
 @pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 def test_jacobians_are_those_of_automatic_differentiation(compose, norm, activation, monkeypatch):
-    monkeypatch.setattr(probes, "JACOBIAN_IMAGES", 1)
+    monkeypatch.setattr(jacobian_probe, "IMAGES", 1)
     config = compose(*SMALL, "probes=jacobian", f"norm={norm}", f"model.activation={activation}")
     dataset = load(config.data)
-    program = Program(config, dataset.input_shape, dataset.classes)
+    program = Program(config, dataset)
     program.reset(config)
     found = recorded(config, program)["jacobian"]["2"]
 
-    inside = Inside(program.model, config.trainer.batch_size)
+    inside = Views(program.model, config.trainer.batch_size)
     before = tf.constant(inside.activations(tf.constant(dataset.test.images))[0])
     dense = program.model.get_layer("dense_2")
     activate = program.model.get_layer(f"dense_1_{activation}")
     linear = dense(activate(before))
     factor = 1.0
     if norm == "batch":
-        factor = 1 / np.sqrt(linear.numpy().var(axis=0) + config.norm.epsilon)
+        factor = 1 / np.sqrt(linear.numpy().var(axis=0) + config.norm["epsilon"])
     one = before[:1]
     with tf.GradientTape() as tape:
         tape.watch(one)
@@ -244,7 +244,7 @@ def test_what_is_not_finite_is_an_empty_cell(compose):
 def test_views_go_with_their_program(compose):
     config = compose(*SMALL, ALL)
     dataset = load(config.data)
-    program = Program(config, dataset.input_shape, dataset.classes)
+    program = Program(config, dataset)
     program.reset(config)
     recorded(config, program)
     gone = weakref.ref(program)

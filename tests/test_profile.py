@@ -9,6 +9,7 @@ from conftest import SMALL, SMALL_CNN, StopAt
 
 from bnexp.config import scientific
 from bnexp.folders import runs
+from bnexp.folders.tables import TableFile
 from bnexp.sweeps.execute import execute
 from bnexp.training.interrupt import Interrupted
 from bnexp.training.loop import train_and_evaluate
@@ -163,7 +164,7 @@ def test_a_diverged_run_has_a_profile(compose):
 
 def test_a_failed_run_needs_none(compose, monkeypatch):
     config = compose(*SMALL, PROFILED)
-    monkeypatch.setattr(runs, "write_history", None)
+    monkeypatch.setattr(TableFile, "append", None)
     assert execute(config, 1)["status"] == runs.FAILED
     assert not (runs.run_folder(config) / runs.PROFILE).exists()
 

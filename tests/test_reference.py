@@ -15,7 +15,7 @@ from conftest import ROOT, Lines
 from bnexp import config
 from bnexp.analysis import Runs, load_runs, tables
 from bnexp.analysis.claims import exact
-from bnexp.analysis.claims.judge import CLAIMS, judge
+from bnexp.analysis.claims.judge import all_claims, judge
 from bnexp.analysis.claims.model import NOT_RUN
 from bnexp.analysis.claims.table import claims_table
 from bnexp.folders import runs
@@ -68,7 +68,7 @@ def test_one_commit_made_every_run_but_those_that_the_readme_names(found: Runs):
 
 def test_every_claim_has_a_verdict():
     real = COMMITTED[~COMMITTED["beside"].astype(bool)]
-    assert set(real["claim"]) == {claim.id for claim in CLAIMS} | {
+    assert set(real["claim"]) == {claim.id for claim in all_claims()} | {
         claim.id for claim in exact.EXACT
     }
     assert NOT_RUN not in set(real["verdict"])
@@ -128,7 +128,7 @@ def test_a_committed_run_is_had_again_bit_for_bit(packed: Content, tmp_path: Pat
     for files in packed.runs["weight_scale"].values():
         tree = yaml.safe_load(files["config.yaml"]) | {"name": "x", "output_dir": "x"}
         again = config.build(tree)
-        if (again.norm.kind, again.seed, again.init.scale) == ("batch", 0, 1):
+        if (again.norm.kind, again.seed, again.init["scale"]) == ("batch", 0, 1):
             break
     train_and_evaluate(again, tmp_path, Lines())
     history, probes = ((tmp_path / name).read_text() for name in ("history.csv", "probes.csv"))

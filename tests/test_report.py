@@ -19,7 +19,6 @@ import yaml
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from bnexp import run
 from bnexp.analysis import Runs, load_runs, style, tables
 from bnexp.analysis.claims.model import NOT_RUN, POINTS, Claim, Finding, Judgement
 from bnexp.analysis.claims.table import claims_table
@@ -36,8 +35,10 @@ from bnexp.analysis.statistics import (
     t_interval,
 )
 from bnexp.config import scientific
+from bnexp.config.compose import compose
 from bnexp.folders import runs as folders
 from bnexp.folders.runs import DIVERGED, FAILED, FINISHED
+from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, TableFile
 
 SCRIPT = "<script>window.pwned=1</script>"
 IMAGE = '"><img src=x onerror=window.pwned=1>'
@@ -51,19 +52,16 @@ STEPS = (10, 20, 30)
 def write_run(folder: Path, changes: dict[str, Any], rows: int, status: str | None) -> None:
     """A run folder like a real one, whose settings differ from quickstart's."""
     folder.mkdir(parents=True)
-    config = scientific(run.compose("experiment=quickstart"))
+    config = scientific(compose("model=mlp", "init=gaussian", "optimizer=sgd"))
     for key, value in changes.items():
         group, _, name = key.rpartition(".")
         (config[group] if group else config)[name] = value
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     accuracy = [0.5 + 0.01 * changes["seed"] + step / 100 for step in STEPS[:rows]]
-    folders.write_history(
-        folder,
-        [
-            {"step": step, "epoch": step / 10, "train_loss": 1 - value, "val_loss": 1 - value}
-            | {"val_accuracy": value, "seconds": step / 1000}
-            for step, value in zip(STEPS, accuracy, strict=False)
-        ],
+    TableFile(folder / HISTORY, HISTORY_COLUMNS).begin(
+        {"step": step, "epoch": step / 10, "train_loss": 1 - value, "val_loss": 1 - value}
+        | {"val_accuracy": value, "seconds": step / 1000}
+        for step, value in zip(STEPS, accuracy, strict=False)
     )
     if status:
         seconds = 1.5 * len(folder.name) + changes["seed"]

@@ -40,7 +40,7 @@ def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
     whole.mkdir()
     pieces.mkdir()
     expected = train_and_evaluate(config, whole, Lines())
-    from bnexp.data import load
+    from bnexp.data.loading import load
     from bnexp.training.program import program_for
 
     program = program_for(config, load(config.data))

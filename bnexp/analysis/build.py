@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 from pebble import ProcessPool
 
-from bnexp.analysis import figures, measures, memo, tables
+from bnexp.analysis import figures, measures, memo, parts, tables
 from bnexp.analysis.claims import exact
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.model import NOT_RUN, VERDICTS, Finding
@@ -25,6 +25,7 @@ from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, write_report
 from bnexp.analysis.statistics import Estimate
+from bnexp.config.options import use_folder
 from bnexp.folders import pack
 from bnexp.folders.runs import DIVERGED, FINISHED, RunError, make_folder
 
@@ -39,11 +40,13 @@ class Options:
         formats: png, svg, pdf; one of png and svg is needed for the page.
         metrics: columns of the history that are drawn as curves.
         x: what curves are drawn against: step, epoch or seconds.
+        config_dirs: the user's folders, with figures and claims of their own.
     """
 
     formats: Sequence[str] = ("png", "svg")
     metrics: Sequence[str] = figures.METRICS
     x: str = "step"
+    config_dirs: Sequence[str] = ()
 
 
 def make_report(
@@ -118,7 +121,7 @@ EXACT = ""  # their name beside those of sweeps, which are never empty
 def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, Any]:
     """For each sweep what `draw_sweep` returns, and the findings of the exact claims."""
     memory = memo.Kept(out / ".cache" / "report.json")
-    keys = {sweep: memo.content(runs, options) for sweep, runs in sweeps.items()}
+    keys = {sweep: memo.content(runs, options, parts.own_code()) for sweep, runs in sweeps.items()}
     keys[EXACT] = memo.code()
     made = {name: memory.get(name, key) for name, key in keys.items()}
     stale = [name for name, value in made.items() if not _is_whole(value)]
@@ -179,6 +182,8 @@ def _findings(value: dict[str, Any]) -> dict[str, list[Finding]]:
 
 def draw_sweep(runs: Runs, sweep: str, out: Path, options: Options) -> dict[str, Any]:
     """Writes one sweep's figures and tables; returns what the page needs, for JSON."""
+    for folder in options.config_dirs:
+        use_folder(Path(folder))  # in a process of the pool
     stem = sweep.replace("/", "_").lstrip("._")
     summary, steps = tables.summarize(runs), _figure3(runs)
     text = {"summary": tables.as_text(summary)}

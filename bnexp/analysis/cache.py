@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bnexp.analysis import reading
+from bnexp.analysis import reading, versions
 from bnexp.analysis.reading import Records
-from bnexp.folders import runs
+from bnexp.folders import runs, tables
 
 FILES = ("config.yaml", "result.json", "history.csv", "probes.csv")
 LOCATION = Path(".cache") / "runs.parquet"  # within a sweep's folder
@@ -50,7 +50,9 @@ def signature(folder: Path) -> str:
 @functools.cache
 def _reader() -> str:
     """Stands for the code that reads: another version's cache is not used."""
-    sources = [Path(module.__file__ or "").read_bytes() for module in (runs, reading)]
+    sources = [
+        Path(module.__file__ or "").read_bytes() for module in (runs, tables, reading, versions)
+    ]
     return hashlib.sha256(b"".join([*sources, Path(__file__).read_bytes()])).hexdigest()
 
 

@@ -1,11 +1,14 @@
 """Names for groups of runs: arms and conditions, told apart by the settings that vary."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 
 ARM, CONDITION = "arm", "condition"
+CONTENT = "data._content_"  # SHA-256 of a data file
+HASH_DIGITS = 8
 
 
 def with_names(table: pd.DataFrame, free: Sequence[str] = ()) -> pd.DataFrame:
@@ -21,7 +24,7 @@ def with_names(table: pd.DataFrame, free: Sequence[str] = ()) -> pd.DataFrame:
     no_norm_first = {"norm.kind": table["norm.kind"] != "none"}
     order = table[[*others, *norm, "seed"]].assign(**no_norm_first, folder=table.index)
     table = table.loc[order.sort_values(list(order.columns), key=_sortable).index]
-    arms = _labels(table, ["norm.kind", *norm], lambda row: _arm(row, norm))
+    arms = _labels(table, ["norm.kind", *norm], lambda row: _arm(table, row, norm))
     conditions = _labels(table, others, lambda row: named_among(table, row, others))
     return table.assign(**{ARM: arms, CONDITION: conditions})
 
@@ -48,9 +51,15 @@ def varying(table: pd.DataFrame) -> list[str]:
     `init=gaussian,glorot` changes several keys at once: only `init.kind` is named, as long as
     each kind has one value of the others.
     """
-    keys = [key for key in table.columns if "." in key]
+    keys = [key for key in table.columns if "." in key and key not in _hidden(table)]
     differing = [key for key in keys if table[key].nunique(dropna=False) > 1]
     return [key for key in differing if not _follows_from_kind(table, key, differing)]
+
+
+def _hidden(table: pd.DataFrame) -> set[str]:
+    """Where a data file lies tells nothing where its content is known."""
+    known = CONTENT in table.columns and table[CONTENT].notna().all()
+    return {"data.path"} if known else set()
 
 
 SCHEDULE = tuple(
@@ -79,14 +88,17 @@ def _follows_from_kind(table: pd.DataFrame, key: str, differing: Sequence[str]) 
     return bool((table.groupby(kind)[key].nunique(dropna=False) == 1).all())
 
 
-def _arm(row: pd.Series, keys: Sequence[str]) -> str:
-    details = [key for key in keys if key != "norm.kind"] if row["norm.kind"] != "none" else []
-    return " ".join([row["norm.kind"], *([named(row, details)] if details else [])])
+def _arm(table: pd.DataFrame, row: pd.Series, keys: Sequence[str]) -> str:
+    """The kind, and what varies among the runs of this kind: "batch momentum=0.9"."""
+    kind = str(row["norm.kind"])
+    alike = table[table["norm.kind"] == row["norm.kind"]]
+    details = [key for key in keys if key != "norm.kind" and alike[key].nunique(dropna=False) > 1]
+    return " ".join([kind.rpartition(":")[2], *([named(row, details)] if details else [])])
 
 
 def named(row: pd.Series, keys: Sequence[str]) -> str:
     """ "lr=0.1, activation=relu"; the whole key where its last part alone is ambiguous."""
-    short = [key.removesuffix(".kind").rpartition(".")[2] for key in keys]
+    short = [key.removesuffix(".kind").rpartition(".")[2].strip("_") for key in keys]
     names = [s if short.count(s) == 1 else key for s, key in zip(short, keys, strict=True)]
     return ", ".join(
         f"{name}={value_text(row[key])}" for name, key in zip(names, keys, strict=True)
@@ -114,6 +126,8 @@ def value_text(value: Any) -> str:
         return "null"
     if isinstance(value, float):
         return f"{value:g}"
+    if re.fullmatch(r"[0-9a-f]{64}", str(value)):
+        return str(value)[:HASH_DIGITS]
     widths = str(value).split("-")  # of layers
     alike = len(widths) > 1 and len(set(widths)) == 1
     return f"{len(widths)}×{widths[0]}" if alike else str(value)

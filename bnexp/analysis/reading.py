@@ -9,8 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from bnexp.analysis.versions import in_todays_words
 from bnexp.folders import runs as folders
-from bnexp.folders.runs import HISTORY_COLUMNS, PROBE_COLUMNS, RunError
+from bnexp.folders import tables
+from bnexp.folders.errors import RunError
+from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, PROBE_COLUMNS, PROBES
 
 UNFINISHED = "unfinished"
 TEXT_COLUMNS = ("probe", "layer", "statistic")
@@ -89,14 +92,14 @@ def read_runs(members: Mapping[Path, Files]) -> Records:
         run = str(folder)
         try:
             rows[run], ended = _row(folder, files)
-            if (text := files("history.csv")) is not None or ended:
-                histories[run] = _whole(text, folder / "history.csv", HISTORY_COLUMNS)
-            if (text := files("probes.csv")) is not None:
-                probes[run] = _whole(text, folder / "probes.csv", PROBE_COLUMNS)
+            if (text := files(HISTORY)) is not None or ended:
+                histories[run] = _table_text(text, folder / HISTORY, ended)
+            if (text := files(PROBES)) is not None:
+                probes[run] = _table_text(text, folder / PROBES, ended)
         except RunError as error:
             problems[run] = str(error)
-    history = _parsed(histories, "history.csv", HISTORY_COLUMNS, problems)
-    probed = _parsed(probes, "probes.csv", PROBE_COLUMNS, problems)
+    history = _parsed(histories, HISTORY, problems)
+    probed = _parsed(probes, PROBES, problems)
     for run in problems:
         rows.pop(run, None)
     history = history[~history["run"].isin(list(problems))]
@@ -106,13 +109,27 @@ def read_runs(members: Mapping[Path, Files]) -> Records:
 
 def _row(folder: Path, files: Files) -> tuple[dict[str, Any], bool]:
     """Config and result of a run, and whether it must have a history."""
-    config = flatten(folders.parsed_config(files("config.yaml") or "", folder / "config.yaml"))
+    tree = folders.parsed_config(files("config.yaml") or "", folder / "config.yaml")
+    config = in_todays_words(flatten(tree))
     text = files("result.json")
     result: dict[str, Any] = {"status": UNFINISHED}
     if text is not None:
         result = folders.parsed_result(text, folder / "result.json")
     ended = result["status"] in (folders.FINISHED, folders.DIVERGED)
     return config | result, ended
+
+
+def _table_text(text: str | None, path: Path, ended: bool) -> str:
+    """A table's text, checked to be whole; of a run that is going on, less what is being written.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    if text is not None and not ended:
+        text = tables.without_cut_row(text)
+    tables.header(text, path)
+    assert text is not None
+    return text
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -126,41 +143,22 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _whole(text: str | None, path: Path, columns: Sequence[str]) -> str:
-    """A table's text, if it is whole.
-
-    Raises:
-        RunError: there is none, it lacks columns or is cut off.
-    """
-    if text is None:
-        raise RunError(f"{path}: cannot be read (there is no such file)")
-    header = text.partition("\n")[0]
-    missing = [column for column in columns if column not in header.split(",")]
-    if missing:
-        raise RunError(f"{path}: lacks the columns {', '.join(missing)}")
-    if not text.endswith("\n") or text.count(",") != header.count(",") * text.count("\n"):
-        raise RunError(f"{path}: damaged (cut off, or rows of unequal length)")
-    return text
-
-
-def _parsed(
-    texts: Mapping[str, str], name: str, columns: Sequence[str], problems: dict[str, str]
-) -> pd.DataFrame:
+def _parsed(texts: Mapping[str, str], name: str, problems: dict[str, str]) -> pd.DataFrame:
     """The tables of all runs as one; those that are no numbers are added to `problems`."""
     alike: dict[str, list[str]] = {}
     for run, text in texts.items():
         alike.setdefault(text.partition("\n")[0], []).append(run)
-    tables = []
+    found = []
     for header, members in alike.items():
         try:
-            tables.append(_table(header, {run: texts[run] for run in members}))
+            found.append(_table(header, {run: texts[run] for run in members}))
         except ValueError:  # which one is it?
             for run in members:
                 try:
-                    tables.append(_table(header, {run: texts[run]}))
+                    found.append(_table(header, {run: texts[run]}))
                 except ValueError as error:
                     problems[run] = f"{Path(run) / name}: cannot be read ({error})"
-    return _joined(tables, columns)
+    return _joined(found, tables.COLUMNS[name])
 
 
 def _table(header: str, texts: Mapping[str, str]) -> pd.DataFrame:

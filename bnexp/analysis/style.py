@@ -26,6 +26,14 @@ METRIC_LABELS = {
     "val_loss": "validation loss (nats)",
     "train_loss": "training loss (nats)",
 }
+
+
+def metric_label(metric: str) -> str:
+    """What an axis calls a column of the history: "val_top_5" is "validation top 5"."""
+    words = metric.replace("val_", "validation ").replace("train_", "training ")
+    return METRIC_LABELS.get(metric, words.replace("_", " "))
+
+
 X_LABELS = {"step": "training step", "epoch": "epoch", "seconds": "training time (s)"}
 LR_LABEL = "learning rate"
 

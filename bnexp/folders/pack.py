@@ -15,11 +15,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bnexp.folders import commands
+from bnexp.folders import commands, tables
 from bnexp.folders.runs import PACK, PROFILE, RunError, write_atomically
 
 TEXTS = ("config.yaml", "result.json", PROFILE)
-TABLES = ("history.csv", "probes.csv")
+TABLES = tuple(tables.COLUMNS)
 VERSION = "1"  # raised when packs change so that older programs cannot read them
 FIXED = ("sweep", "run", *TEXTS, *TABLES)  # a table's own column is its header
 WHOLE = 1 << 30  # bytes of a page, rows of a group: repetition is found across the file
@@ -115,10 +115,10 @@ def _split(text: str, path: Path) -> dict[str, str]:
     Raises:
         RunError: it is cut off, has rows of unequal length, or two columns of one name.
     """
-    header, *rows = [line.split(",") for line in text.split("\n")[:-1]] or [[]]
-    whole = text.endswith("\n") and all(len(row) == len(header) for row in rows)
-    if not whole or len(set(header)) < len(header):
-        raise RunError(f"{path}: damaged")
+    if "\r" in text:
+        raise RunError(f"{path}: has line ends of Windows; a pack keeps files to the letter")
+    tables.header(text, path, known=False)
+    header, *rows = [line.split(",") for line in text.split("\n")[:-1]]
     columns = zip(*rows, strict=True) if rows else [()] * len(header)
     cells = {
         f"{path.name}:{name}": "".join(f"{cell}\n" for cell in column)

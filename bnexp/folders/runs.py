@@ -1,31 +1,33 @@
-"""Run identity and run folders: what is written where, and how it is read again."""
+"""Run folders: where they lie, what is written there, and how it is read again."""
 
 import contextlib
 import functools
-import hashlib
 import json
 import math
 import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bnexp import config as schema
-from bnexp.config import Config, ConfigError, identity, scientific
-from bnexp.data.arrays import fingerprint
+from bnexp.config import Config, ConfigError, run_id, scientific
+from bnexp.config.options import GROUPS
+from bnexp.config.schema import build
+from bnexp.folders import tables
+from bnexp.folders.errors import RunError
+from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, PROBE_COLUMNS, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HISTORY_COLUMNS = ("step", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
-PROBE_COLUMNS = ("step", "probe", "layer", "statistic", "value")
+__all__ = ["HISTORY_COLUMNS", "PROBE_COLUMNS", "RunError", "run_id", "write_atomically"]
+
+# Of each run's result; whatever else a run adds is kept beside them.
 RESULT_FIELDS = (
     "run_id",
     "status",
@@ -43,31 +45,13 @@ RESULT_FIELDS = (
     "git_commit",
     "threads",
 )
-LATER_FIELDS = ("machine",)  # written, but not required: older results lack them
-LATER_GROUPS = {"probes"}  # the same of configs
+LATER_FIELDS = ("machine", "classes")  # written, but not required: older results lack them
+REQUIRED_GROUPS = ("data", "model", "norm", "init", "optimizer", "trainer")
 CHECKPOINT = "checkpoint"  # folder within a run's folder, while it is unfinished
 PROFILE = "profile.json"
 PACK = "runs.parquet"  # many runs as one file: see pack.py
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
 STATUSES = (FINISHED, DIVERGED, FAILED)
-
-
-class RunError(Exception):
-    """A run folder that cannot be read; the message names the file and what is wrong."""
-
-
-def run_id(config: Config) -> str:
-    """First 10 hex digits of the SHA-256 of the canonical JSON of the scientific config.
-
-    Keys that the run does not read do not count, and of a data file counts what it holds,
-    not where it lies.
-    """
-    tree = identity(config)
-    path = tree["data"].pop("path", None)
-    if path is not None:
-        tree["data"]["sha256"] = fingerprint(path)
-    canonical = json.dumps(tree, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:10]
 
 
 def run_folder(config: Config) -> Path:
@@ -91,51 +75,15 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes aside and moves into place, so that a reader sees the old text or the new."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise
-
-
 def write_config(folder: Path, config: Config) -> None:
     """config.yaml: the resolved scientific config."""
     write_atomically(folder / "config.yaml", yaml.safe_dump(scientific(config), sort_keys=False))
 
 
-def _cell(value: float | int | str | None) -> str:
-    """9 significant digits tell any two float32 apart; what is not a finite number is empty."""
-    if isinstance(value, str):
-        return value
-    if value is None or not math.isfinite(value):
-        return ""
-    return str(value) if isinstance(value, int) else f"{value:.9g}"
-
-
-def write_history(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """history.csv: one row per evaluation."""
-    _write_table(folder / "history.csv", HISTORY_COLUMNS, rows)
-
-
-def write_probes(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """probes.csv: one row per recorded value."""
-    _write_table(folder / "probes.csv", PROBE_COLUMNS, rows)
-
-
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    lines = [",".join(columns)]
-    lines += [",".join(_cell(row[column]) for column in columns) for row in rows]
-    write_atomically(path, "\n".join(lines) + "\n")
-
-
 def write_result(folder: Path, result: dict[str, Any]) -> None:
     """result.json, the last file of a run; numbers that are not finite become null."""
-    full = {field: _finite(result.get(field)) for field in (*RESULT_FIELDS, *LATER_FIELDS)}
+    known = {field: result.get(field) for field in (*RESULT_FIELDS, *LATER_FIELDS)}
+    full = {field: _finite(value) for field, value in {**known, **result}.items()}
     write_atomically(folder / "result.json", json.dumps(full, indent=2, allow_nan=False) + "\n")
 
 
@@ -165,7 +113,9 @@ def provenance() -> dict[str, Any]:
 @functools.cache
 def git_commit() -> str | None:
     """The commit of this code, with "-dirty" behind it if changed since; None: no checkout."""
-    here = Path(__file__).parent
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():  # installed, perhaps within another project's checkout
+        return None
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
@@ -177,6 +127,13 @@ def git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return described.stdout.strip() or None
+
+
+def made_by(result: Mapping[str, Any]) -> str:
+    """Which state of this program made a run: its commit, else its version."""
+    versions = result.get("versions") or {}
+    commit = result.get("git_commit")
+    return f"commit {commit[:10]}" if commit else f"version {versions.get('bnexp', 'unknown')}"
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
@@ -237,15 +194,9 @@ def ended_result(folder: Path) -> dict[str, Any] | None:
 
 def _check_history(path: Path, result: dict[str, Any]) -> None:
     """Whether the file is whole; without pandas, whose import a sweep need not wait for."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from error
-    header, *rows = text.splitlines() or [""]
-    whole = text.endswith("\n") and all(row.count(",") == header.count(",") for row in rows)
-    if not whole or header.split(",")[: len(HISTORY_COLUMNS)] != list(HISTORY_COLUMNS):
-        raise RunError(f"{path}: damaged")
-    last = rows[-1].partition(",")[0] if rows else "0"
+    text = read_text(path)
+    tables.header(text, path)
+    last = tables.last_row(text or "").get("step", "0")
     if result["status"] == FINISHED and last != str(result["steps"]):
         raise RunError(f"{path}: damaged (ends at step {last} of {result['steps']})")
 
@@ -290,9 +241,9 @@ def parsed_config(text: str, path: Path) -> dict[str, Any]:
         tree = yaml.load(text, Loader=yaml.CSafeLoader)
     except (ValueError, yaml.YAMLError) as error:
         raise RunError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-    groups = {item.name for item in fields(Config) if is_dataclass(item.type)} - LATER_GROUPS
+    groups = REQUIRED_GROUPS
     if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in groups):
-        raise RunError(f"{path}: no config of a run (needs {', '.join(sorted(groups))})")
+        raise RunError(f"{path}: no config of a run (needs {', '.join(groups)})")
     if "seed" not in tree or "kind" not in tree["norm"] or "steps" not in tree["trainer"]:
         raise RunError(f"{path}: lacks seed, norm.kind or trainer.steps")
     return tree
@@ -304,11 +255,16 @@ def typed_config(folder: Path) -> Config:
     Raises:
         RunError: config.yaml is missing, damaged or of another version of this program.
     """
+    tree = read_config(folder)
+    tree["data"].pop("_content_", None)
+    if not all(isinstance(tree.get(group), dict) for group in GROUPS if group != "trainer"):
+        raise RunError(f"{folder / 'config.yaml'}: written by version 0.1, and only to be analysed")
+    targets = {"trainer": "bnexp.config.schema.Trainer", "probes": "bnexp.config.schema.Probes"}
+    for group, target in targets.items():
+        tree[group] = {"_target_": target, **tree[group]}
+    place = {"name": folder.parent.name or ".", "output_dir": str(folder.parent.parent)}
     try:
-        return schema.build(
-            read_config(folder)
-            | {"name": folder.parent.name or ".", "output_dir": str(folder.parent.parent)}
-        )
+        return build(tree | place)
     except ConfigError as error:
         raise RunError(f"{folder / 'config.yaml'}: {error}") from error
 
@@ -329,10 +285,9 @@ def find_run_folders(roots: Iterable[Path]) -> Iterator[Path]:
 def latest(folder: Path) -> tuple[int, float | None]:
     """Step and validation accuracy of the last evaluation so far; (0, None) before the first."""
     try:
-        rows = (folder / "history.csv").read_text(encoding="utf-8").splitlines()[1:]
-        cells = rows[-1].split(",")
-        return int(cells[0]), float(cells[HISTORY_COLUMNS.index("val_accuracy")])
-    except (OSError, ValueError, IndexError):
+        row = tables.last_row((folder / HISTORY).read_text(encoding="utf-8"))
+        return int(row["step"]), float(row["val_accuracy"])
+    except (OSError, ValueError, KeyError):
         return 0, None
 
 
@@ -344,13 +299,10 @@ def read_history(folder: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    path = folder / "history.csv"
+    path = folder / HISTORY
+    tables.header(read_text(path), path)
     try:
         table = pd.read_csv(path)
-        table = table.astype(dict.fromkeys(table.columns, float) | {"step": int})
-    except (OSError, ValueError, KeyError) as error:
+        return table.astype(dict.fromkeys(table.columns, float) | {"step": int})
+    except ValueError as error:
         raise RunError(f"{path}: cannot be read ({error})") from error
-    missing = [column for column in HISTORY_COLUMNS if column not in table.columns]
-    if missing:
-        raise RunError(f"{path}: lacks the columns {', '.join(missing)}")
-    return table

@@ -16,6 +16,20 @@ class PhiloxDropout(keras.layers.Dropout):
     def call(self, inputs: tf.Tensor, training: bool | None = False) -> tf.Tensor:
         if not training or self.rate == 0:
             return inputs
+        if self.rate == 1:
+            return tf.zeros_like(inputs)
         seed = tf.cast(self.seed_generator.next(), tf.int32)
-        uniform = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="philox")
+        uniform = tf.random.stateless_uniform(self._mask_shape(inputs), seed, alg="philox")
         return tf.where(uniform >= self.rate, inputs / (1 - self.rate), tf.zeros_like(inputs))
+
+    def _mask_shape(self, inputs: tf.Tensor) -> tf.Tensor | list[tf.Tensor | int]:
+        """`noise_shape`, its sizes of None those of the inputs."""
+        sizes = tf.shape(inputs)
+        if self.noise_shape is None:
+            return sizes
+        if len(self.noise_shape) != len(inputs.shape):
+            raise ValueError(
+                f"noise_shape={self.noise_shape} must have as many sizes as the inputs, which are "
+                f"{tuple(inputs.shape)}"
+            )
+        return [sizes[axis] if size is None else size for axis, size in enumerate(self.noise_shape)]

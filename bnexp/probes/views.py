@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from bnexp.networks.models import weight_layers
-from bnexp.training.program import scaled
+from bnexp.config import ConfigError
+from bnexp.networks.structure import all_layers, is_kernel, own_variables, weight_layers
+from bnexp.training.batches import scaled
 
 
-class Inside:
+class Views:
     """Views into a network, compiled once for all runs that share its program.
 
     Args:
-        model: a network of `bnexp.networks.models`.
+        model: a network (see `bnexp.training.network`).
         batch_size: images in a training batch.
     """
 
@@ -24,14 +26,29 @@ class Inside:
         self._batch_size = batch_size
         self._moved = [variable.value for variable in model.non_trainable_variables]
         self.hidden = weight_layers(model)[:-1]
-        nonlinearities = [
-            layer for layer in model.layers if isinstance(layer, keras.layers.Activation)
-        ]
-        self.activation = nonlinearities[0].activation.__name__
-        self._before = keras.Model(model.inputs, [layer.input for layer in nonlinearities])
         self._activations = tf.function(self._activation_tensors)
         self._gradients = tf.function(self._gradient_tensors)
         self._mean_loss = tf.function(self._mean_loss_tensor)
+
+    @cached_property
+    def _nonlinearities(self) -> list[keras.layers.Layer]:
+        kinds = (keras.layers.Activation, keras.layers.ReLU)
+        found = [layer for layer in all_layers(self.model) if isinstance(layer, kinds)]
+        if not found:
+            raise ConfigError(
+                "probes: this network has no nonlinearity that is a layer of its own "
+                "(keras.layers.Activation or ReLU), so what enters it cannot be recorded"
+            )
+        return found
+
+    @property
+    def activation(self) -> str:
+        """The name of the first hidden nonlinearity."""
+        return str(getattr(self._nonlinearities[0], "activation", keras.ops.relu).__name__)
+
+    @cached_property
+    def _before(self) -> keras.Model:
+        return keras.Model(self.model.inputs, [layer.input for layer in self._nonlinearities])
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -71,14 +88,15 @@ class Inside:
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
     def _gradient_tensors(self, images: tf.Tensor, labels: tf.Tensor) -> list[dict[str, tf.Tensor]]:
-        kernels = [layer.kernel.value for layer in self.hidden]
+        of_layers = [list(filter(is_kernel, own_variables(layer))) for layer in self.hidden]
+        kernels = [[kernel.value for kernel in of_layer] for of_layer in of_layers]
         with tf.GradientTape() as tape:
             loss = self._loss(images, labels, training=True)
         found = []
-        gradients = tape.gradient(loss, kernels)
-        for layer, kernel, gradient in zip(self.hidden, kernels, gradients, strict=True):
-            norms = {"gradient_norm": tf.norm(gradient), "weight_norm": tf.norm(kernel)}
-            if layer.bias is not None:
+        gradients = tape.gradient(loss, kernels, unconnected_gradients="zero")
+        for layer, weights, slopes in zip(self.hidden, kernels, gradients, strict=True):
+            norms = {"gradient_norm": _norm(slopes), "weight_norm": _norm(weights)}
+            if getattr(layer, "bias", None) is not None:
                 norms["bias_norm"] = tf.norm(layer.bias.value)
             found.append(norms)
         return found
@@ -95,3 +113,10 @@ class Inside:
             lambda batch, _: batch < batches, add_batch, (tf.constant(0), tf.constant(0.0))
         )
         return total / batches
+
+
+def _norm(tensors: list[tf.Tensor]) -> tf.Tensor:
+    """The Euclidean norm of all tensors together; a separable convolution has two kernels."""
+    if len(tensors) == 1:
+        return tf.norm(tensors[0])
+    return tf.norm(tf.stack([tf.norm(tensor) for tensor in tensors]))

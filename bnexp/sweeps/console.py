@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bnexp.config import Config, cost
+from bnexp.config import Config
 from bnexp.folders import runs
 from bnexp.training import interrupt
 
@@ -100,7 +100,7 @@ class SweepView:
     """
 
     def __init__(self, configs: Sequence[Config]) -> None:
-        self._costs = {runs.run_id(config): cost(config) for config in configs}
+        self._costs = {runs.run_id(config): config.work for config in configs}
         self._ended: dict[str, str] = {}
         self._running: list[Config] = []
         self._began = self._printed = time.monotonic()

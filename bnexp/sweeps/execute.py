@@ -9,7 +9,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bnexp.config import Config, ConfigError
-from bnexp.data import LOCAL, load
+from bnexp.config.options import importable, needs_tensorflow, use_folder
+from bnexp.data.loading import load
 from bnexp.folders import runs
 from bnexp.sweeps.console import LogReporter, TerminalReporter
 from bnexp.training import backend, checkpoint
@@ -18,6 +19,7 @@ from bnexp.training.stopwatch import Stopwatch
 
 # Not in result.json: another process has this run in hand just now.
 BUSY = "busy"
+HEARD = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 
 def execute(
@@ -25,6 +27,7 @@ def execute(
     threads: int | None = None,
     *,
     terminal: bool = False,
+    signals: bool = True,
     begin: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Runs what `config` says, unless it is done, and returns the content of result.json.
@@ -35,8 +38,9 @@ def execute(
 
     Args:
         config: the run.
-        threads: CPU threads unless `trainer.threads` is set; None: all cores.
+        threads: CPU threads unless `trainer.threads` is set; None: as `backend.start` decides.
         terminal: show lines and progress on stdout.
+        signals: hear Ctrl-C, SIGTERM and SIGHUP between steps; False: leave them to the caller.
         begin: called once it is sure that there is something to carry out.
 
     Raises:
@@ -44,11 +48,12 @@ def execute(
         Interrupted: Ctrl-C or SIGTERM; the checkpoint is up to date.
     """
     watch = Stopwatch()
+    prepare_imports(config)
     folder = runs.run_folder(config)
     done = result_if_done(config)
     if done is not None:
         return done
-    if config.data.kind in LOCAL:
+    if not needs_tensorflow(config.data.target):
         with watch("load"):  # told before the seconds that importing TensorFlow takes
             check_data(config)
     with watch("import"):
@@ -57,7 +62,7 @@ def execute(
         check_data(config)
     runs.make_folder(folder)
     try:
-        with FileLock(folder / ".lock", timeout=0), listening(signal.SIGINT, signal.SIGTERM):
+        with FileLock(folder / ".lock", timeout=0), listening(*(HEARD if signals else ())):
             done = result_if_done(config)
             if done is not None:
                 return done
@@ -66,6 +71,13 @@ def execute(
             return _execute(config, folder, threads, watch, terminal)
     except Timeout:
         return {"status": BUSY}
+
+
+def prepare_imports(config: Config) -> None:
+    """Lets the user's modules be imported: from the working directory and `--config-dir`."""
+    importable(Path.cwd())
+    for folder in config.config_dirs:
+        use_folder(Path(folder))
 
 
 def check_data(config: Config) -> None:
@@ -108,6 +120,7 @@ def _execute(
         "threads": threads,
         **runs.provenance(),
         "machine": backend.machine(),
+        "classes": load(config.data).classes,
     }
     if config.trainer.profile and result["status"] != runs.FAILED:
         runs.write_profile(folder, profile)

@@ -5,15 +5,19 @@ is the same for every launcher, and after a crash.
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bnexp.config import Config, cost, shape
-from bnexp.data import LOCAL
+from bnexp.config import Config
+from bnexp.config.identity import shape
+from bnexp.config.options import needs_tensorflow
 from bnexp.folders import runs
 from bnexp.sweeps.execute import check_data
 
@@ -34,7 +38,7 @@ class Job:
     overrides: tuple[str, ...]
     label: str
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The run's folder."""
         return runs.run_folder(self.config)
@@ -42,7 +46,8 @@ class Job:
     @property
     def command(self) -> str:
         """Repeats this run alone, with the sweep's number of threads."""
-        return f"python -m bnexp.run --multirun {shlex.join(self.overrides)}"
+        dirs = [f"--config-dir={folder}" for folder in self.config.config_dirs]
+        return f"python -m bnexp.run {shlex.join([*dirs, '--multirun', *self.overrides])}"
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,19 @@ class Plan:
     """What a sweep has before it: its runs by how they stand."""
 
     jobs: dict[str, list[Job]]
-    notes: list[str]  # what is damaged and will be run again
+    notes: list[str]  # what is damaged and will be run again; what another version has made
+
+    @property
+    def folders(self) -> str:
+        """Where the runs lie."""
+        places = {job.config.sweep_dir: None for jobs in self.jobs.values() for job in jobs}
+        return ", ".join(map(str, places))
 
     @property
     def todo(self) -> list[Job]:
         """What is to be carried out, in order: long runs first, equal networks in a row."""
         waiting = [job for state in (RESUME, RETRY, TODO) for job in self.jobs[state]]
-        return sorted(waiting, key=lambda job: (-cost(job.config), shape(job.config)))
+        return sorted(waiting, key=lambda job: (-job.config.work, shape(job.config)))
 
     def __str__(self) -> str:
         """One line."""
@@ -83,28 +94,53 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
     """
     by_state: dict[str, list[Job]] = {state: [] for state in (DONE, RESUME, RETRY, TODO)}
     notes: list[str] = []
-    for job in {runs.run_id(job.config): job for job in reversed(jobs)}.values():
-        if job.config.data.kind in LOCAL:
-            check_data(job.config)
+    made_by: Counter[str] = Counter()
+    checked: set[str] = set()
+    for job in {job.folder: job for job in reversed(jobs)}.values():
+        _check_once(job.config, checked)
         try:
-            by_state[_state(job)].append(job)
+            state, result = _state(job)
         except runs.RunError as error:
             by_state[TODO].append(job)
             notes.append(f"{error}; runs again")
+            continue
+        by_state[state].append(job)
+        made_by[runs.made_by(result)] += state == DONE
+    notes += _of_other_versions(made_by)
     plan = Plan({state: found[::-1] for state, found in by_state.items()}, notes)
     if plan.todo and not plan.todo[0].config.dry_run:
         runs.make_folder(plan.todo[0].config.sweep_dir)
     return plan
 
 
-def _state(job: Job) -> str:
+def _check_once(config: Config, checked: set[str]) -> None:
+    """Checks the data of a run, unless another run's are the same."""
+    relevant = (config.data, config.trainer.batch_size, config.probes.record, config.probes.images)
+    if repr(relevant) not in checked and not needs_tensorflow(config.data.target):
+        check_data(config)
+    checked.add(repr(relevant))
+
+
+def _of_other_versions(made_by: Counter[str]) -> list[str]:
+    """What is said of finished runs that this state of the program has not made."""
+    mine = runs.made_by(runs.provenance())
+    return [
+        f"{count} of the runs that are done were made by {version} and this is {mine}: they are "
+        "taken as they are; rerun=true makes them again"
+        for version, count in made_by.items()
+        if count and version != mine
+    ]
+
+
+def _state(job: Job) -> tuple[str, dict[str, Any]]:
+    """How a run stands, and its result if it has ended."""
     if job.config.rerun:
-        return TODO
-    if runs.ended_result(job.folder):
-        return DONE
+        return TODO, {}
+    if result := runs.ended_result(job.folder):
+        return DONE, result
     if runs.read_result(job.folder):
-        return RETRY
-    return RESUME if (job.folder / runs.CHECKPOINT / "state.npz").exists() else TODO
+        return RETRY, {}
+    return (RESUME if (job.folder / runs.CHECKPOINT / "state.npz").exists() else TODO), {}
 
 
 def failures(jobs: Sequence[Job], errors: dict[tuple[str, ...], str]) -> list[tuple[Job, str]]:

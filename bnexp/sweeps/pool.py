@@ -32,7 +32,7 @@ def run_in_pool(
 
     Args:
         configs: what to run, in this order.
-        n_jobs: processes at a time; -1: one a core. The cores are shared out evenly.
+        n_jobs: processes at a time; -1: one a core.
         watch: is told now and then which runs are going on.
 
     Raises:
@@ -41,19 +41,17 @@ def run_in_pool(
     if n_jobs != -1 and n_jobs < 1:
         raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: -1, or 1 and more")
     processes = backend.available_cores() if n_jobs == -1 else n_jobs
-    # not by the number of runs left: another thread count would change low-order bits
-    threads = max(1, backend.available_cores() // processes)
     queue = deque(configs)
     while queue:
-        with _Pool(min(processes, len(queue)), threads) as pool:
+        with _Pool(min(processes, len(queue))) as pool:
             yield from pool.run(queue, watch)
 
 
 class _Pool:
     """One pebble pool; if it breaks as a whole, what it had goes back into the queue."""
 
-    def __init__(self, processes: int, threads: int) -> None:
-        self._processes, self._threads = processes, threads
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
         # never fork a process that has threads, as TensorFlow's has
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(processes, initializer=_begin_worker, context=context)
@@ -80,7 +78,7 @@ class _Pool:
             held = [(until, config) for until, config in held if until > now]
             while queue and len(self._pending) < 2 * self._processes:
                 config = queue.popleft()
-                self._pending[self._pool.schedule(_work, args=[config, self._threads])] = config
+                self._pending[self._pool.schedule(_work, args=[config])] = config
             for future in self._some_done():
                 config = self._pending.pop(future)
                 try:
@@ -113,10 +111,10 @@ def _result_of(future: ProcessFuture) -> Result:
         return failure(error)
 
 
-def _work(config: Config, threads: int) -> Result:
+def _work(config: Config) -> Result:
     """In a worker: one run."""
     try:
-        return execute(config, threads)
+        return execute(config)
     except interrupt.Interrupted as stop:
         os._exit(stop.exit_code)
 

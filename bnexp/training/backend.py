@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bnexp.config.errors import ConfigError
+
 # What TensorFlow tells on every start on a machine without a GPU. Errors and anything else
 # still reach the terminal.
 _NOISE = re.compile(rb"^[IW]\d{4} |^WARNING: All log messages before absl|CUDA error: Failed call")
@@ -29,7 +31,10 @@ def start(threads: int | None) -> int:
     """Imports TensorFlow and fixes its thread count for the life of this process.
 
     Args:
-        threads: CPU threads; None: as many as OMP_NUM_THREADS says, or all cores.
+        threads: CPU threads; None: as many as OMP_NUM_THREADS says, or one. One by default, as
+            another number gives a convolution's low-order bits another value, and a run is to have
+            the same numbers alone and in a sweep. Where TensorFlow runs already (in a notebook),
+            None takes what it has.
 
     Returns:
         The number of threads in force.
@@ -37,32 +42,54 @@ def start(threads: int | None) -> int:
     Raises:
         RuntimeError: this process already runs TensorFlow with another number of threads,
             which cannot be changed.
+        ConfigError: Keras is set to another backend than TensorFlow.
     """
     global _started_with
     # OMP_NUM_THREADS: what Ray grants a run, and conf/hydra/launcher/submitit_slurm.yaml
     granted = os.environ.get("OMP_NUM_THREADS", "")
-    wanted = threads or (int(granted) if granted.isdigit() else 0) or available_cores()
+    wanted = threads or (int(granted) if granted.isdigit() else 0) or 1
     if _started_with is None:
-        _start(wanted)
-        _started_with = wanted
-    if _started_with != wanted:
+        _started_with = _start(wanted)
+        if threads is None:
+            return _started_with
+    if threads is not None and _started_with != threads:
         raise RuntimeError(
             f"trainer.threads={wanted}: this process runs TensorFlow with {_started_with} threads, "
             "which cannot change; start another process"
         )
-    return wanted
+    return _started_with
 
 
-def _start(threads: int) -> None:
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+def _start(threads: int) -> int:
+    """Starts TensorFlow, unless it runs; the number of threads that it has then."""
+    _require_tensorflow()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     with _without_noise():
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()
-        tf.constant(0)  # creates the devices
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+            tf.constant(0)  # creates the devices
+        except RuntimeError:  # it runs already
+            return int(
+                tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+            )
+    return threads
+
+
+def _require_tensorflow() -> None:
+    """Keras takes its backend from the environment or its file, at its first import."""
+    if "keras" in sys.modules:
+        backend = sys.modules["keras"].config.backend()
+    else:
+        backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise ConfigError(
+            f"KERAS_BACKEND={backend}: bnexp trains with TensorFlow; set KERAS_BACKEND=tensorflow "
+            "or leave it unset"
+        )
 
 
 @contextmanager

@@ -14,15 +14,20 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from bnexp.config import Config, Trainer
-from bnexp.data import Dataset, Split, load
+from bnexp.config import Config
+from bnexp.config.schema import Trainer
+from bnexp.data import Dataset, Split
+from bnexp.data.loading import load
 from bnexp.folders import runs
-from bnexp.norms.batch import set_population_statistics
+from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, PROBE_COLUMNS, PROBES, TableFile
+from bnexp.norms.population import set_population_statistics
 from bnexp.probes.recorder import Recorder
 from bnexp.training import checkpoint
+from bnexp.training.batches import BatchOrder, on_device, scaled
 from bnexp.training.checkpoint import Progress
+from bnexp.training.evaluation import Metrics
 from bnexp.training.interrupt import Interrupted
-from bnexp.training.program import BatchOrder, Metrics, Program, on_device, program_for, scaled
+from bnexp.training.program import Program, metric_name, program_for
 from bnexp.training.stopwatch import Part, Stopwatch
 from bnexp.training.tensorboard import EventFile, Events
 
@@ -59,6 +64,7 @@ class Outcome:
             "best_val_accuracy": max(accuracies, default=None),
             "train_seconds": seconds,
             "steps_per_second": steps / seconds if seconds else None,
+            **{f"test_{k}": v for k, v in (self.test.further.items() if self.test else ())},
         }
 
 
@@ -96,7 +102,7 @@ def train_and_evaluate(
     run = _Run(config, dataset, folder, report, watch)
     outcome = run.train()
     if outcome.status == runs.FINISHED:
-        if config.norm.kind == "batch" and config.norm.population == "exact":
+        if config.norm.get("population") == "exact":
             with watch("evaluate"):
                 _use_exact_statistics(config, dataset, run.program)
         outcome.test = run.evaluate(dataset.test)
@@ -123,6 +129,11 @@ class _Run:
         self._config, self._folder, self._report, self._watch = config, folder, report, watch
         self._trainer = config.trainer
         self._validation = dataset.validation
+        metrics = [f"val_{metric_name(word)}" for word in config.metrics]
+        self._history = TableFile(folder / HISTORY, [*HISTORY_COLUMNS, *metrics])
+        self._probed = TableFile(folder / PROBES, PROBE_COLUMNS)
+        for note in (*dataset.notes, *_few_probed(config, dataset)):
+            report.line(note)
         with watch("load"):
             self._images = on_device(dataset.train)
         self._order = _batch_order(config, dataset)
@@ -156,6 +167,10 @@ class _Run:
         """Trains to the last step or divergence."""
         progress = self._progress
         self._steps(0)  # compiles
+        with self._watch("write"):
+            self._history.begin(progress.history)
+            if self._config.probes.record:
+                self._probed.begin(progress.probes)
         if not progress.steps:
             self._probe()
         status = runs.FINISHED
@@ -171,10 +186,6 @@ class _Run:
                     continue
             status = runs.DIVERGED
             self._report.line(f"step {progress.steps:5d}: diverged (the loss is not finite)")
-        with self._watch("write"):
-            runs.write_history(self._folder, progress.history)
-            if progress.probes:
-                runs.write_probes(self._folder, progress.probes)
         return Outcome(status, progress)
 
     def evaluate(self, split: Split) -> Metrics:
@@ -217,7 +228,7 @@ class _Run:
             made = self.program.train(
                 self._images,
                 self._order,
-                self._config.optimizer,
+                self._config,
                 progress.steps,
                 count,
                 progress.loss_sum,
@@ -239,11 +250,12 @@ class _Run:
                 "val_loss": validated.loss,
                 "val_accuracy": validated.accuracy,
                 "seconds": round(progress.train_seconds, 3),
+                **{f"val_{name}": value for name, value in validated.further.items()},
             }
         )
         progress.loss_sum, progress.loss_steps = np.float32(0), 0
         with self._watch("write"):
-            runs.write_history(self._folder, progress.history)
+            self._history.append(progress.history[-1:])
             self._events.row(progress.history[-1])
             self._report.line(validated.validation_line(progress.steps))
 
@@ -251,7 +263,10 @@ class _Run:
         progress = self._progress
         if self._recorder.is_due(progress.steps):
             with self._watch("probe"):
-                progress.probes += self._recorder.record(progress.steps)
+                found = self._recorder.record(progress.steps)
+            with self._watch("write"):
+                self._probed.append(found)
+            progress.probes += found
 
     def record_test(self, tested: Metrics) -> None:
         """Tells of the test after the last step."""
@@ -272,6 +287,14 @@ class _Run:
         self._saved_at = (time.monotonic(), self._progress.steps)
 
 
+def _few_probed(config: Config, dataset: Dataset) -> list[str]:
+    """What is said where probes are to look at more images than there are."""
+    there = min(len(dataset.test), len(dataset.train))
+    if not config.probes.record or config.probes.images <= there:
+        return []
+    return [f"probes look at {there} images: there are no {config.probes.images}"]
+
+
 def _batch_order(config: Config, dataset: Dataset) -> BatchOrder:
     trainer = config.trainer
     return BatchOrder(config.seed, len(dataset.train), trainer.batch_size, trainer.reshuffle)
@@ -281,7 +304,7 @@ def _use_exact_statistics(config: Config, dataset: Dataset, program: Program) ->
     """Alg. 2, lines 7-12, over the batches that training would have come to next."""
     images, _ = on_device(dataset.train)
     order = _batch_order(config, dataset)
-    rows = order.rows(config.trainer.steps, config.norm.population_batches)
+    rows = order.rows(config.trainer.steps, config.norm["population_batches"])
     set_population_statistics(program.model, (scaled(tf.gather(images, row)) for row in rows))
 
 

@@ -8,10 +8,11 @@ from rivals.task import asked, serve
 def main() -> None:
     """The contender; a whole run is `python -m bnexp.run`, not this."""
     order = asked()
-    from bnexp.data import load
-    from bnexp.run import compose
+    from bnexp.config.compose import compose
+    from bnexp.data.loading import load
     from bnexp.training import backend
-    from bnexp.training.program import BatchOrder, on_device, program_for
+    from bnexp.training.batches import BatchOrder, on_device
+    from bnexp.training.program import program_for
 
     backend.start(order.threads)
     config = compose(*order.task.overrides)
@@ -27,9 +28,7 @@ def main() -> None:
         end = position + steps
         while position < end:
             size = min(program.steps_per_call, end - position)
-            made = program.train(
-                train_split, batches, config.optimizer, position, size, np.float32(0)
-            )
+            made = program.train(train_split, batches, config, position, size, np.float32(0))
             position = made.end
 
     serve(train)

@@ -2,18 +2,15 @@
 
 from pathlib import PurePath
 
-from bnexp.analysis.claims import figure1, mechanism, recipe, robustness
+from bnexp.analysis import parts
 from bnexp.analysis.claims.model import Claim, Judgement
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import MeasureError
 
-# In the order of the tables: what the paper shows first, first.
-CLAIMS = (
-    *figure1.CLAIMS,
-    *robustness.CLAIMS,
-    *recipe.CLAIMS,
-    *mechanism.CLAIMS,
-)
+
+def all_claims() -> list[Claim]:
+    """In the order of the tables: what the paper shows first, first; then the user's own."""
+    return [claim for module in parts.modules("claims") for claim in module.CLAIMS]
 
 
 def judge(found: Runs) -> list[Judgement]:
@@ -21,7 +18,7 @@ def judge(found: Runs) -> list[Judgement]:
 
     A sweep in a folder further below counts where there is just one of that name.
     """
-    return [_judged(claim, found) for claim in CLAIMS]
+    return [_judged(claim, found) for claim in all_claims()]
 
 
 def _judged(claim: Claim, found: Runs) -> Judgement:

@@ -217,6 +217,7 @@ def _singular_values(
     return by_rule_r(part, measure, LOG2, effect, sentence, beside=beside)
 
 
+PLACE = 40  # among the claims
 CLAIMS = (
     Claim(
         "large-weights-small-gradients",

@@ -197,11 +197,11 @@ def _shuffling_helps(runs: Runs) -> Iterator[Finding]:
 
 def decay_rate(table: pd.DataFrame) -> pd.Series:
     """By run: how fast the learning rate decays, in nats a step."""
-    return -np.log(table["optimizer.lr_decay"]) / table["optimizer.lr_decay_every"]
+    return -np.log(table["schedule.rate"]) / table["schedule.every"]
 
 
 def _less_l2_faster_decay(runs: Runs) -> Iterator[Finding]:
-    decay = ("optimizer.lr_decay", "optimizer.lr_decay_every")
+    decay = ("schedule.rate", "schedule.every")
     for part, chosen in measures.parts(runs, LR, L2, *decay):
         table = measures.ended(chosen)
         batch = table[table[NORM] == "batch"]
@@ -279,6 +279,7 @@ def _slopes(arm: pd.DataFrame, size: str) -> tuple[pd.Series, str]:
     return slopes, told
 
 
+PLACE = 30  # among the claims
 CLAIMS = (
     Claim(
         "fewer-steps",

@@ -244,6 +244,7 @@ def _sigmoid_cnn(runs: Runs) -> Iterator[Finding]:
         yield by_rule_r(part, measure, POINTS, effect, sentence)
 
 
+PLACE = 20  # among the claims
 CLAIMS = (
     Claim(
         "less-saturation",

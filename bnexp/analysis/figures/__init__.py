@@ -1,39 +1,43 @@
-"""Figures from runs: each function draws what the runs allow, with its caption."""
+"""Figures from runs, one a file: each `draw` draws what the runs allow, with its caption."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import matplotlib
 import pandas as pd
 
-from bnexp.analysis import style
+from bnexp.analysis import parts, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures.curves import curves
-from bnexp.analysis.figures.depth import depth
-from bnexp.analysis.figures.forest import forest
-from bnexp.analysis.figures.probes import figure_1, layers, population_gap
-from bnexp.analysis.figures.rates import heat_maps, sensitivity
-from bnexp.analysis.figures.targets import steps_to_target
 from bnexp.analysis.loading import Runs
-from bnexp.folders.runs import DIVERGED, FINISHED
 
 METRICS = ("val_accuracy", "val_loss")
 
-__all__ = ["METRICS", "claims_figures", "sweep_figures"]
+__all__ = ["METRICS", "Wanted", "claims_figures", "sweep_figures"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How figures are wanted.
+
+    Attributes:
+        metrics: columns of the history that are drawn as curves.
+        x: what curves are drawn against: step, epoch or seconds.
+    """
+
+    metrics: Sequence[str] = METRICS
+    x: str = "step"
 
 
 def sweep_figures(runs: Runs, metrics: Sequence[str] = METRICS, x: str = "step") -> list[Drawing]:
     """Every figure that the runs of one sweep allow."""
+    wanted = Wanted(metrics, x)
     with matplotlib.rc_context(style.RC):
-        drawings = list(figure_1(runs))
-        for metric in metrics:
-            drawings += curves(runs, metric, x)
-        if runs.runs["status"].isin([FINISHED, DIVERGED]).any():
-            for draw in (sensitivity, heat_maps, steps_to_target, depth, layers, population_gap):
-                drawings += draw(runs)
-    return drawings
+        return [one for module in parts.modules("figures") for one in module.draw(runs, wanted)]
 
 
 def claims_figures(claims: pd.DataFrame) -> list[Drawing]:
     """The figures of all claims together."""
+    from bnexp.analysis.figures.forest import forest
+
     with matplotlib.rc_context(style.RC):
         return list(forest(claims))

@@ -9,11 +9,13 @@ from matplotlib.figure import Figure
 from bnexp.analysis import best_rates, style
 from bnexp.analysis.curves import mean_curves
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import panels
+from bnexp.analysis.figures import Wanted, panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import MIN_SEEDS
 from bnexp.folders.runs import DIVERGED
+
+PLACE = 20  # among the figures of a sweep
 
 
 def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
@@ -29,7 +31,7 @@ def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
     conditions = panels.conditions_of(shown)
     drawn = conditions[: panels.MAX_PANELS]
     figure = _draw(shown, drawn, metric, x)
-    title = style.METRIC_LABELS[metric].partition(" (")[0].capitalize()
+    title = style.metric_label(metric).partition(" (")[0].capitalize()
     yield Drawing(metric, title, _caption(shown, conditions, how, metric), figure)
 
 
@@ -63,7 +65,7 @@ def _draw(runs: Runs, conditions: list[str], metric: str, x: str) -> Figure:
             if (condition, arm) in means:
                 _mean(axis, means[condition, arm], x, colours[arm])
     panels.limits(axes[0], runs.history[metric].dropna(), accuracy="accuracy" in metric)
-    panels.label_axes(figure, axes, style.X_LABELS[x], style.METRIC_LABELS[metric])
+    panels.label_axes(figure, axes, style.X_LABELS[x], style.metric_label(metric))
     panels.legend(figure, arms, *panels.crosses(runs))
     return figure
 
@@ -89,3 +91,9 @@ def _mean(axis: Axes, mean: pd.DataFrame, x: str, colour: str) -> None:
     axis.plot(mean[x], mean["mean"], color=colour, linewidth=1.8)
     band = mean[mean["n"] >= MIN_SEEDS]
     axis.fill_between(band[x], band["low"], band["high"], color=colour, alpha=0.18, linewidth=0)
+
+
+def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:
+    """A figure for each metric."""
+    for metric in wanted.metrics:
+        yield from curves(runs, metric, wanted.x)

@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 
 from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import panels
+from bnexp.analysis.figures import Wanted, panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import MIN_SEEDS, t_interval
+
+PLACE = 50  # among the figures of a sweep
 
 HIDDEN = "model.hidden"
 
@@ -53,3 +55,9 @@ def _draw(runs: Runs) -> Figure:
     panels.label_axes(figure, axes, "hidden layers", "final validation accuracy")
     panels.legend(figure, arms)
     return figure
+
+
+def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:
+    """The figure, once a run has ended."""
+    if panels.has_ended(runs):
+        yield from depth(runs)

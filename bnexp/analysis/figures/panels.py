@@ -13,7 +13,7 @@ from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 from bnexp.analysis import style
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.folders.runs import DIVERGED
+from bnexp.folders.runs import DIVERGED, FINISHED
 
 WIDTH, HEIGHT = 3.0, 2.3  # inches, of a panel
 CHARACTER, HANDLE = 0.066, 0.55  # inches, of a legend's label and of the line before it
@@ -170,3 +170,16 @@ def seeds(runs: Runs) -> str:
     low, high = int(counts.min()), int(counts.max())
     number = str(low) if low == high else f"{low} to {high}"
     return f"{number} {'seed' if high == 1 else 'seeds'}"
+
+
+def rows_of(runs: Runs, probe: str, *statistics: str) -> pd.DataFrame:
+    """The probes' rows of these statistics; empty if there are none."""
+    table = runs.probes
+    if table.empty:
+        return table
+    return table[(table["probe"] == probe) & table["statistic"].isin(statistics)]
+
+
+def has_ended(runs: Runs) -> bool:
+    """Whether any run has."""
+    return bool(runs.runs["status"].isin([FINISHED, DIVERGED]).any())

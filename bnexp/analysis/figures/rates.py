@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 
 from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import panels
+from bnexp.analysis.figures import Wanted, panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION, named_among, telling, varying
 from bnexp.analysis.statistics import MIN_SEEDS, t_interval
 from bnexp.folders.runs import DIVERGED, FINISHED
+
+PLACE = 30  # among the figures of a sweep
 
 FINAL = "final validation accuracy"
 MAX_MAPS = 12  # conditions in one figure of heat maps
@@ -188,3 +190,10 @@ def _cell(axis: Axes, x: int, y: int, mean: float, share: float, count: float) -
             red = "#FF8080" if dark else style.DIVERGED_COLOUR
             at = (x + 0.48, y + 0.48)
             axis.text(*at, f"{count:.0f}×", color=red, ha="right", va="bottom", fontsize=6)
+
+
+def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:
+    """Both figures, once a run has ended."""
+    if panels.has_ended(runs):
+        yield from sensitivity(runs)
+        yield from heat_maps(runs)

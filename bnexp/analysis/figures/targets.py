@@ -10,11 +10,13 @@ from matplotlib.lines import Line2D
 
 from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import panels
+from bnexp.analysis.figures import Wanted, panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import bootstrap_interval
 from bnexp.analysis.tables import TARGETS
+
+PLACE = 40  # among the figures of a sweep
 
 MAX_ROWS = 24
 
@@ -77,3 +79,9 @@ def _row(axis: Axes, table: pd.DataFrame, steps: pd.Series, row: int, arms: list
         low, high = np.minimum(bootstrap_interval(spent), budget)
         axis.plot([low, high], [y, y], color=colours[arm], linewidth=1.2)
         axis.plot(median, y, "o", color=colours[arm], markersize=4)
+
+
+def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:
+    """The figures, once a run has ended."""
+    if panels.has_ended(runs):
+        yield from steps_to_target(runs)

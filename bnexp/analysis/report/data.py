@@ -95,9 +95,7 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
     arms = list(groups[ARM].drop_duplicates())
     members = _members(groups, arms, texts)
     grids = _Grids()
-    metrics = [
-        _metric(runs, groups, name, grids) for name in style.METRIC_LABELS if name in runs.history
-    ]
+    metrics = [_metric(runs, groups, name, grids) for name in _metrics(runs)]
     return {
         "axes": {axis: style.X_LABELS[axis] for axis in X_AXES},
         "arms": [_look(style.label(arm), colour) for arm, colour in style.colours(arms).items()],
@@ -170,11 +168,18 @@ def on_dark(colour: str) -> str:
     return "#" + "".join(f"{round(c + (255 - c) * white):02x}" for c in channels)
 
 
+def _metrics(runs: Runs) -> list[str]:
+    """The history's columns that are curves: the usual ones first, then further metrics."""
+    further = [name for name in runs.history if str(name).startswith("val_")]
+    names = [*style.METRIC_LABELS, *map(str, further)]
+    return [name for name in dict.fromkeys(names) if name in runs.history]
+
+
 def _metric(runs: Runs, groups: pd.DataFrame, name: str, grids: _Grids) -> dict[str, Any]:
     place = {key: i for i, key in enumerate(zip(groups[CONDITION], groups[ARM], strict=True))}
     ends, early = _diverged(runs, place, name)
     return {
-        "label": style.METRIC_LABELS[name],
+        "label": style.metric_label(name),
         "log": name not in BOUNDED,
         "curves": _curves(mean_curves(runs, name), place, grids),
         "ends": ends,

@@ -4,8 +4,8 @@ A sweep becomes an experiment, a run one of its runs. What is there already with
 is left alone; what has changed takes the place of the old.
 
 Examples:
-    python scripts/export_mlflow.py outputs/quickstart --tracking-uri http://localhost:5000
-    python scripts/export_mlflow.py                 outputs/, to where MLflow itself would write
+    bnexp export outputs/quickstart --tracking-uri http://localhost:5000
+    bnexp export                 outputs/, to where MLflow itself would write
 
 Tried with mlflow-skinny 3.17.2:
     http://HOST:PORT   a tracking server (of MLflow 3.17.2)
@@ -20,7 +20,7 @@ import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any
 
 from bnexp.command_line import one_line_errors
 from bnexp.config import ConfigError
+from bnexp.config.schema import install_hint
 from bnexp.folders import runs
 from bnexp.folders.runs import RunError
 
@@ -39,10 +40,12 @@ LAYOUT = b"1"  # part of the fingerprint; raised when what is exported changes
 EXPORTED, UNCHANGED, SKIPPED = "exported", "unchanged", "skipped"
 
 
-def main() -> None:
-    """The command."""
+def main(given: Sequence[str] | None = None) -> None:
+    """The command `bnexp export`."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="bnexp export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "folders", nargs="*", type=Path, default=[Path("outputs")], help="default: outputs/"
@@ -50,7 +53,7 @@ def main() -> None:
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="default: MLFLOW_TRACKING_URI, or MLflow's own"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     with one_line_errors(), mlflow_errors(arguments.tracking_uri):
         print(export(arguments.folders, arguments.tracking_uri))
 
@@ -69,7 +72,9 @@ def mlflow_errors(uri: str | None) -> Iterator[None]:
     try:
         from mlflow.exceptions import MlflowException
     except ImportError as error:
-        raise ConfigError("the export needs MLflow: pip install -e '.[mlflow]'") from error
+        raise ConfigError(
+            f"the export needs MLflow: pip install {install_hint('mlflow')}"
+        ) from error
     try:
         yield
     except MlflowException as error:
@@ -252,7 +257,3 @@ class Exporter:
             size = MAX_METRICS_PER_BATCH if kind == "metrics" else MAX_PARAMS_TAGS_PER_BATCH
             for at in range(0, len(of_kind), size):
                 self._client.log_batch(run, **{kind: of_kind[at : at + size]})
-
-
-if __name__ == "__main__":
-    main()

@@ -5,12 +5,12 @@ folders go to outputs/, and what is to be committed to outputs/reference/: `runs
 runs of the presets, see bnexp/pack.py), `times.csv`, `environment.txt`, `commands.txt`, report/.
 
 Examples:
-    python scripts/reproduce.py                          everything
-    python scripts/reproduce.py --list                   the presets, and what each asks
-    python scripts/reproduce.py --only fig1 depth        some of them
-    python scripts/reproduce.py --out /tmp/try --runs /tmp/try/runs -- trainer.steps=50
-    python scripts/reproduce.py --check fig1             is outputs/fig1 what the reference has?
-    python scripts/reproduce.py --unpack /tmp/folders    the reference as run folders
+    bnexp reproduce                          everything
+    bnexp reproduce --list                   the presets, and what each asks
+    bnexp reproduce --only fig1 depth        some of them
+    bnexp reproduce --out /tmp/try --runs /tmp/try/runs -- trainer.steps=50
+    bnexp reproduce --check fig1             is outputs/fig1 what the reference has?
+    bnexp reproduce --unpack /tmp/folders    the reference as run folders
 """
 
 import argparse
@@ -32,17 +32,20 @@ from typing import Any, get_args
 
 import yaml
 
+from bnexp.analysis.reading import flatten
+from bnexp.analysis.versions import in_todays_words
 from bnexp.command_line import one_line_errors
-from bnexp.config import ConfigError
+from bnexp.config import ConfigError, options
+from bnexp.config.options import TARGET
 from bnexp.folders import runs
 from bnexp.folders.runs import PACK, PROFILE, RunError
+from bnexp.folders.tables import HISTORY
 from bnexp.sweeps.plan import DONE, RESUME, RETRY, TODO
 from bnexp.training import backend, interrupt
 from bnexp.training.interrupt import Interrupted
 from bnexp.training.stopwatch import Part
 
-ROOT = Path(__file__).resolve().parent.parent
-EXPERIMENTS = ROOT / "conf" / "experiment"
+EXPERIMENTS = options.shipped() / "experiment"
 PRESETS = (  # in the order in which they are carried out
     "quickstart",
     "original",
@@ -65,6 +68,7 @@ PRESETS = (  # in the order in which they are carried out
 )
 TIMES, ENVIRONMENT, COMMANDS = "times.csv", "environment.txt", "commands.txt"
 COLUMNS = ("preset", "runs", "seconds", "profiled", "total", *get_args(Part))
+UNREAD = ("data.path", "metrics", "probes.images", "probes.every")
 GIVEN = dict(os.environ)  # for child processes; `one_line_errors` changes ours
 OURS = ("name", "output_dir", "experiment", "dry_run")  # not to be overridden
 LISTED = re.compile(rf"({DONE}|{RESUME}|{RETRY}|{TODO}) +(.+?/[0-9a-f]{{10}})(?: |$)")
@@ -106,9 +110,9 @@ class Preset:
         return {Path(folder): state for state, folder in listed}
 
 
-def main() -> None:
-    """The command."""
-    ours, theirs = split(sys.argv[1:])
+def main(given: Sequence[str]) -> None:
+    """The command `bnexp reproduce`."""
+    ours, theirs = split(given)
     arguments = parser().parse_args(ours)
     with one_line_errors():
         interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
@@ -136,6 +140,7 @@ def split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 def parser() -> argparse.ArgumentParser:
     """The options."""
     options = argparse.ArgumentParser(
+        prog="bnexp reproduce",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s [options] [-- OVERRIDE ...]",
@@ -173,7 +178,7 @@ def reproduce(names: Sequence[str], folder: Path, out: Path, overrides: Sequence
     """
     for override in overrides:
         if override.lstrip("+").partition("=")[0] in OURS:
-            raise ConfigError(f"{override}: is set by this script (see --runs, --only)")
+            raise ConfigError(f"{override}: is set by this command (see --runs, --only)")
     runs.make_folder(folder)
     failed: dict[str, str] = {}
     for i, name in enumerate(names):
@@ -184,7 +189,7 @@ def reproduce(names: Sequence[str], folder: Path, out: Path, overrides: Sequence
             failed[name] = str(error)
             print(f"{name}: {error}", file=sys.stderr, flush=True)
     gather([Preset(name, folder, overrides) for name in dict.fromkeys([*PRESETS, *names])], out)
-    drawn = subprocess.run([sys.executable, str(ROOT / "scripts" / "plot.py"), str(out)], env=GIVEN)
+    drawn = subprocess.run([sys.executable, "-m", "bnexp", "plot", str(out)], env=GIVEN)
     if drawn.returncode:
         failed["report"] = f"exit code {drawn.returncode}"
     for name, reason in failed.items():
@@ -315,7 +320,7 @@ def gather(presets: Sequence[Preset], out: Path) -> None:
     rows = [row for row in read_rows(folder / TIMES) if members.get(row["preset"])]
     write_rows(out / TIMES, rows)
     lines = [["python", *one.arguments] for one in presets if members[one.name]]
-    lines.append(["python", "scripts/plot.py", str(out)])
+    lines.append(["bnexp", "plot", str(out)])
     text = "".join(f"{shlex.join(line)}\n" for line in lines)
     runs.write_atomically(out / COMMANDS, text)
     runs.write_atomically(out / ENVIRONMENT, told)
@@ -359,20 +364,30 @@ def check(name: str, path: Path, folder: Path) -> bool:
     if packed is None:
         raise RunError(f"{path}: has no sweep {sweep}")
     counts = {"identical": 0, "different": 0, "missing": 0}
+    folders = (folder / sweep).glob("*/config.yaml")
+    mine = {settings(read_exactly(config) or "", config): config.parent for config in folders}
     for run, files in packed.items():
-        if "history.csv" not in files:  # failed before its first step
+        if HISTORY not in files:  # failed before its first step
             continue
-        history = read_exactly(folder / sweep / run / "history.csv")
+        place = mine.get(settings(files["config.yaml"], path / sweep / run))
+        history = read_exactly(place / HISTORY) if place else None
         state = "different"
         if history is None:
             state = "missing"
         elif timeless(history) == timeless(files["history.csv"]):
             state = "identical"
         else:
-            print(f"{folder / sweep / run / 'history.csv'}: differs")
+            print(f"{place}: its history differs from {path / sweep / run}")
         counts[state] += 1
     print(f"{name}: {', '.join(f'{count} {state}' for state, count in counts.items())}")
     return counts["identical"] > 0 and counts["different"] == 0
+
+
+def settings(config: str, place: Path) -> str:
+    """A run's settings, whichever version of this program wrote them down."""
+    flat = in_todays_words(flatten(runs.parsed_config(config, place)))
+    told = {key: str(value) for key, value in flat.items() if not key.endswith(TARGET)}
+    return json.dumps({key: told[key] for key in sorted(told) if key not in UNREAD})
 
 
 def sweep_of(name: str) -> str:
@@ -388,7 +403,3 @@ def timeless(history: str) -> list[list[str]]:
     rows = [line.split(",") for line in history.split("\n")]
     place = rows[0].index("seconds") if "seconds" in rows[0] else len(rows[0])
     return [row[:place] + row[place + 1 :] for row in rows]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,54 @@
+"""The command `bnexp`, also `python -m bnexp`: one name for all that there is to do."""
+
+import importlib
+import sys
+
+from bnexp import __version__
+
+# name -> (module whose main(arguments) does it, what it does)
+COMMANDS = {
+    "run": ("bnexp.run", "train: one run, or with --multirun a sweep"),
+    "plot": ("bnexp.analysis.command", "figures, tables, verdicts and a report page"),
+    "evaluate": ("bnexp.evaluate", "test a kept network again"),
+    "check": ("bnexp.check", "try an option of your own, and say what it lacks"),
+    "pack": ("bnexp.folders.pack_command", "many runs as one small file, and back"),
+    "export": ("bnexp.analysis.export", "runs to MLflow"),
+    "reproduce": ("bnexp.sweeps.reproduce", "the paper's claims: every preset, judged"),
+}
+EXAMPLES = """
+  bnexp run norm=none seed=1
+  bnexp run --multirun norm=none,batch optimizer.lr=0.01,0.1 seed=0,1,2
+  bnexp run experiment=quickstart
+  bnexp plot outputs/quickstart
+"""
+
+
+def main() -> None:
+    """Hands over to the command that is named first."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("--version", "-V", "version"):
+        print(f"bnexp {__version__}")
+    elif name in ("--help", "-h", "help"):
+        print(_help())
+    elif name in COMMANDS:
+        sys.argv = [f"bnexp {name}", *arguments]
+        importlib.import_module(COMMANDS[name][0]).main(arguments)
+    else:
+        from bnexp.command_line import bad_input
+        from bnexp.config.errors import nearest
+
+        known = ", ".join(COMMANDS)
+        bad_input(f"no command '{name}'{nearest(name, COMMANDS)} (there are: {known})")
+
+
+def _help() -> str:
+    lines = [f"  {name:10} {what}" for name, (_, what) in COMMANDS.items()]
+    told = "\n".join(lines)
+    return (
+        "bnexp: what does Batch Normalization do to training?\n\n"
+        f"usage: bnexp COMMAND ...    (bnexp COMMAND --help tells more)\n\n{told}\n{EXAMPLES}"
+    )
+
+
+if __name__ == "__main__":
+    main()

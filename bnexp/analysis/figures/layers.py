@@ -1,0 +1,100 @@
+"""What probes saw layer by layer: norms, saturation; and population against batch statistics."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bnexp.analysis import best_rates, style
+from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import Wanted, panels
+from bnexp.analysis.loading import Runs
+from bnexp.analysis.naming import ARM, CONDITION
+
+PLACE = 60  # among the figures of a sweep
+
+LAYER_FIGURES = (  # probe, statistic, y label
+    ("gradients", "gradient_norm", "‖∂L/∂W‖"),
+    ("gradients", "weight_norm", "‖W‖"),
+    ("gradients", "bias_norm", "‖b‖"),
+    ("activations", "saturation", "share of inputs beyond ±4"),
+)
+MAX_LAYERS = 8
+MAX_CONDITIONS = 4  # a figure each
+
+
+def layers(runs: Runs) -> Iterator[Drawing]:
+    """Norms and saturation, a panel per layer; only what the runs probed."""
+    for probe, statistic, label in LAYER_FIGURES:
+        title = statistic.replace("_", " ").capitalize() + " by layer"
+        yield from _over_time(
+            runs,
+            panels.rows_of(runs, probe, statistic),
+            statistic,
+            title,
+            f"{label} by hidden layer",
+            label,
+        )
+
+
+def population_gap(runs: Runs) -> Iterator[Drawing]:
+    """How much inference with population statistics loses to batch statistics while training."""
+    losses = panels.rows_of(runs, "population", "loss_population", "loss_batch")
+    if losses.empty:
+        return
+    wide = losses.pivot(index=["run", "step"], columns="statistic", values="value")
+    gap = (wide["loss_population"] - wide["loss_batch"]).rename("value").reset_index()
+    label = "validation loss (nats),\npopulation − batch statistics"
+    told = "Validation loss with population statistics less that with each batch's own"
+    title = "Population against batch statistics"
+    yield from _over_time(runs, gap.assign(layer=""), "population_gap", title, told, label)
+
+
+def _over_time(
+    runs: Runs, table: pd.DataFrame, name: str, title: str, told: str, label: str
+) -> Iterator[Drawing]:
+    """A figure per condition of what was probed, at each arm's best learning rate."""
+    if table.empty:
+        return
+    shown, how = best_rates.tuned_runs(runs)
+    conditions = panels.conditions_of(shown)
+    for number, condition in enumerate(conditions[:MAX_CONDITIONS], start=1):
+        members = shown.runs[shown.runs[CONDITION] == condition]
+        mine = table[table["run"].isin(members.index)]
+        if mine.empty:
+            continue
+        caption = f"{told}: mean of {panels.seeds(shown)} (thick) and the seeds (thin)"
+        caption += (f"; {condition}" if condition else "") + f"; {how}."
+        if len(conditions) > MAX_CONDITIONS:
+            caption += f" The first {MAX_CONDITIONS} of {len(conditions)} conditions are drawn."
+        stem = f"{name}_{number}" if len(conditions) > 1 else name
+        yield Drawing(stem, title, caption, _layers(members, mine, label))
+
+
+def _layers(members: pd.DataFrame, table: pd.DataFrame, label: str) -> Figure:
+    names = sorted(table["layer"].unique(), key=lambda name: int(name or 0))[:MAX_LAYERS]
+    arms = list(members[ARM].unique())
+    colours = style.colours(arms)
+    figure, axes = panels.grid(
+        [f"layer {name}" if name else "" for name in names], min(4, len(names))
+    )
+    for axis, name in zip(axes, names, strict=True):
+        mine = table[table["layer"] == name]
+        for arm in arms:
+            runs = mine[mine["run"].isin(members.index[members[ARM] == arm])]
+            for _, one in runs.groupby("run"):
+                axis.plot(one["step"], one["value"], color=colours[arm], linewidth=0.6, alpha=0.4)
+            mean = runs.groupby("step")["value"].mean()
+            axis.plot(mean.index, mean, color=colours[arm], linewidth=1.6)
+    if (table["value"] > 0).all():
+        panels.logarithmic(axes[0], "y", table["value"])
+    panels.label_axes(figure, axes, style.X_LABELS["step"], label)
+    panels.legend(figure, arms)
+    return figure
+
+
+def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:
+    """All of these, once a run has ended."""
+    if panels.has_ended(runs):
+        yield from layers(runs)
+        yield from population_gap(runs)

@@ -1,0 +1,99 @@
+"""bnexp from Python and notebooks: the command line's words, results as objects, no signals taken.
+
+import bnexp
+
+run = bnexp.run("model=mlp", "norm=none", "trainer.steps=500")
+runs = bnexp.sweep("experiment=quickstart")
+bnexp.compare(runs)
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bnexp.config import Config, ConfigError
+from bnexp.config.compose import compose, composed_sweep
+from bnexp.folders import runs as folders
+from bnexp.folders.errors import RunError
+from bnexp.sweeps.execute import BUSY, execute
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bnexp.analysis.loading import Runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended.
+
+    Attributes:
+        config: what was run.
+        folder: where its files are.
+        result: the content of result.json.
+    """
+
+    config: Config
+    folder: Path
+    result: dict[str, Any]
+
+    @property
+    def history(self) -> "pd.DataFrame":
+        """history.csv: a row per evaluation."""
+        return folders.read_history(self.folder)
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """None of a run that diverged."""
+        found = self.result["test_accuracy"]
+        return None if found is None else float(found)
+
+    def __repr__(self) -> str:
+        return f"Run({self.folder}: {folders.summary(self.result)})"
+
+
+def run(*overrides: str, config_dir: Path | str | None = None, progress: bool = True) -> Run:
+    """Makes one run, or finds it made.
+
+    Args:
+        overrides: as on the command line: "norm=none", "optimizer.lr=0.1".
+        config_dir: a folder of your own options and modules.
+        progress: show lines and a progress bar.
+
+    Raises:
+        ConfigError: settings or data that cannot be used.
+        RunError: the run failed, or another process is at it.
+    """
+    config = compose(*overrides, config_dir=config_dir)
+    folder = folders.run_folder(config)
+    result = execute(config, terminal=progress, signals=False)
+    if result["status"] == BUSY:
+        raise RunError(f"{folder}: another process runs it just now")
+    if result["status"] == folders.FAILED:
+        raise RunError(f"{folders.summary(result)} (traceback: {folder / 'run.log'})")
+    return Run(config, folder, result)
+
+
+def sweep(*overrides: str, config_dir: Path | str | None = None) -> "Runs":
+    """Makes a sweep's runs, in processes side by side, and loads them with all their tables.
+
+    Args:
+        overrides: as on the command line: "norm=none,batch", "seed=0,1,2", "experiment=fig1".
+        config_dir: a folder of your own options and modules.
+
+    Raises:
+        ConfigError: settings or data that cannot be used.
+        RunError: runs failed; the others are made.
+    """
+    from bnexp.analysis.loading import load_runs
+
+    with composed_sweep(overrides, config_dir) as sweeper:
+        try:
+            sweeper.sweep(sweeper.arguments)
+        except SystemExit as failed:
+            raise RunError("runs failed: see the table above") from failed
+        wanted = {job.folder for jobs in sweeper.plan.jobs.values() for job in jobs}
+        if not wanted:
+            raise ConfigError(f"{' '.join(overrides)}: has no run")
+    found = load_runs(*sorted({folder.parent for folder in wanted}))
+    return found.select(found.runs.index.to_series().isin([str(folder) for folder in wanted]))

@@ -1,0 +1,243 @@
+"""From overrides to a composed config: Hydra, taught what options are and where they lie."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bnexp.config import options
+from bnexp.config.errors import ConfigError
+from bnexp.config.explain import explain
+from bnexp.config.options import GROUPS, KIND, TARGET
+from bnexp.config.schema import Config, build
+
+# Division without remainder in a preset: steps that depend on the size of a batch.
+OmegaConf.register_new_resolver("floordiv", lambda a, b: int(a) // int(b), replace=True)
+
+SCHEME = "bnexp"
+
+
+class OptionSource(FileConfigSource):
+    """A folder of YAML files whose options are filled up with the keys that their targets have.
+
+    In a group of options, `module:object` is an option too, without a file.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        return SCHEME
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        if _is_reference(config_path):
+            node: dict[str, Any] = {TARGET: name}
+            result = ConfigResult(provider=self.provider, path=self.path, config=node, header={})
+        else:
+            result = super().load_config(config_path)
+            node = _container(result.config)
+        if group in GROUPS:
+            defaults = {"defaults": node.pop("defaults")} if "defaults" in node else {}
+            place = f"{self.path}/{group}/{name}.yaml" if not _is_reference(config_path) else name
+            node = defaults | options.filled(group, name, node, place)
+        result.config = OmegaConf.create(node)
+        return result
+
+    def is_config(self, config_path: str) -> bool:
+        return _is_reference(config_path) or super().is_config(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> "list[str]":
+        if not self.is_group(config_path):
+            return []
+        found = super().list(config_path, results_filter)
+        return [name for name in found if not name.startswith((".", "_"))]
+
+
+def _container(config: Any, *, resolve: bool = False) -> dict[str, Any]:
+    """A composed or loaded config as nested plain values."""
+    tree = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
+
+
+def _is_reference(config_path: str) -> bool:
+    group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+    return group in GROUPS and options.REFERENCE.fullmatch(name) is not None
+
+
+class OptionFolders(SearchPathPlugin):
+    """Where Hydra looks: the user's folders, installed packages' and then this package's."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        shipped = str(options.shipped())
+        ours = [
+            item
+            for item in search_path.get_path()
+            if item.provider == "main" and (item.path or "").removeprefix("file://") == shipped
+        ]
+        if not ours:  # another program's Hydra
+            return
+        ours[0].path = f"{SCHEME}://{shipped}"
+        for folder in reversed(options.search_folders()[:-1]):
+            search_path.prepend("bnexp", f"{SCHEME}://{folder}", anchor="main")
+
+
+def compose(*overrides: str, config_dir: Path | str | None = None) -> Config:
+    """The typed config behind overrides, as the command line would have it for one run.
+
+    Raises:
+        ConfigError: an override that cannot be parsed, an unknown key or option, a value out of
+            range, several values for one key, or a preset that is a sweep.
+    """
+    if config_dir is not None:
+        options.use_folder(Path(config_dir))
+    check_words(overrides)
+    for text in overrides:
+        _refuse_sweep(text)
+    try:
+        with hydra.initialize_config_dir(str(options.shipped()), version_base="1.3"):
+            composed = hydra.compose("config", [*overrides], return_hydra_config=True)
+            if "MULTIRUN" in str(OmegaConf.select(composed, "hydra.mode")):
+                raise ConfigError(
+                    f"{' '.join(overrides)} is a sweep of several runs; give it to bnexp.sweep()"
+                )
+            return build(plain(composed))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error)) from error
+
+
+@contextmanager
+def composed_sweep(overrides: Sequence[str], config_dir: Path | str | None = None) -> Iterator[Any]:
+    """The sweeper of a sweep, as Hydra's command line makes it; `.arguments` are its overrides.
+
+    Raises:
+        ConfigError: see `compose`.
+    """
+    from bnexp.run import hydra_arguments, task
+
+    folder = [] if config_dir is None else [f"--config-dir={config_dir}"]
+    given = hydra_arguments([*folder, *overrides])
+    try:
+        with hydra.initialize_config_dir(str(options.shipped()), version_base="1.3"):
+            ours = GlobalHydra.instance().hydra
+            assert ours is not None
+            config = ours.compose_config("config", given, run_mode=RunMode.MULTIRUN)
+            context = HydraContext(config_loader=ours.config_loader, callbacks=Callbacks(config))
+            sweeper = Plugins.instance().instantiate_sweeper(
+                config=config, hydra_context=context, task_function=task
+            )
+            sweeper.arguments = list(config.hydra.overrides.task)
+            yield sweeper
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error)) from error
+
+
+def compose_sweep(*overrides: str, config_dir: Path | str | None = None) -> list[Config]:
+    """The typed configs of a sweep's runs, each run once.
+
+    Raises:
+        ConfigError: see `compose`.
+    """
+    from bnexp.config.identity import run_id
+
+    with composed_sweep(overrides, config_dir) as sweeper:
+        configs = [job.config for job in sweeper.jobs(sweeper.arguments)]
+    return list({(one.sweep_dir, run_id(one)): one for one in configs}.values())
+
+
+def check_words(overrides: Sequence[str]) -> None:
+    """Makes sure that groups get the name of an option, and nothing else.
+
+    Raises:
+        ConfigError: they do not, or an override cannot be parsed.
+    """
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException as error:
+            raise ConfigError(explain(error)) from error
+        _check_range(override)
+        group, _, name = override.key_or_group.partition(".")
+        if group in GROUPS and name in (KIND, TARGET):
+            value = override.get_value_element_as_str()
+            raise ConfigError(f"{text}: choose the option by its name: {group}={value}")
+        plain = not override.is_sweep_override() and not override.is_delete()
+        if group in GROUPS and not name and plain and not isinstance(override.value(), str):
+            known = ", ".join(options.names(group))
+            raise ConfigError(f"{text}: choose an option by its name ({known})")
+
+
+def _check_range(override: Override) -> None:
+    if override.is_range_sweep():
+        try:
+            empty = next(iter(override.sweep_string_iterator()), None) is None
+        except ValueError as error:
+            raise ConfigError(f"{override.input_line}: {error}") from error
+        if empty:
+            raise ConfigError(f"{override.input_line}: a sweep over no value has no run")
+
+
+def _refuse_sweep(text: str) -> None:
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise ConfigError(explain(error)) from error
+    if override.is_sweep_override():
+        raise ConfigError(f"{text} has several values; give it to bnexp.sweep()")
+
+
+def plain(composed: DictConfig) -> dict[str, Any]:
+    """A composed config as nested plain values, without Hydra's own part.
+
+    Raises:
+        ConfigError: an interpolation that leads nowhere.
+    """
+    try:
+        ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+        return _container(ours, resolve=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        reason = str(error).split("\n")[0]
+        raise ConfigError(f"{key}: {reason}" if key else reason) from error
+
+
+def set_value(tree: dict[str, Any], key: str, value: Any) -> bool:
+    """Sets a key with dots in a nested dict; False: there is no such key."""
+    *groups, last = key.split(".")
+    node: Any = tree
+    for group in groups:
+        node = node.get(group) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or last not in node:
+        return False
+    node[last] = value
+    return True
+
+
+def swept_groups(arguments: Sequence[str]) -> set[str]:
+    """The groups of which several options are wanted at once."""
+    parser = OverridesParser.create()
+    found = set()
+    for text in arguments:
+        try:
+            override = parser.parse_override(text)
+        except HydraException:
+            continue
+        if override.is_sweep_override() and override.key_or_group in GROUPS:
+            found.add(override.key_or_group)
+    return found

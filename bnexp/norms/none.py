@@ -1,0 +1,5 @@
+"""No normalization."""
+
+
+def none(*, name: str, dtype: str) -> None:
+    """No normalization: the arm that the others are compared with."""

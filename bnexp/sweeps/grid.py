@@ -1,0 +1,256 @@
+"""A grid of runs for Hydra: which runs a sweep has, and a pool of processes to carry them out.
+
+What is not Hydra's is in `plan.py` and `pool.py`.
+"""
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from functools import lru_cache
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from bnexp.config import Config, ConfigError, build
+from bnexp.config.compose import set_value
+from bnexp.config.schema import unknown_key
+from bnexp.folders import commands, runs
+from bnexp.training import interrupt
+
+Combination = tuple[str, ...]
+
+
+class Composer:
+    """Typed configs of many jobs that differ in few settings.
+
+    Hydra composes in some 60 ms. Which files make up a config depends on the choices of
+    options alone, so each combination of these is composed once, and plain values are set in a
+    copy, as Hydra itself does last.
+    """
+
+    def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
+        self._loader, self._config = loader, config
+        parser = OverridesParser.create(config_loader=self._loader)
+        self._parse = lru_cache(maxsize=None)(parser.parse_override)
+        self._is_choice = lru_cache(maxsize=None)(self._is_choice_of_files)
+        self._composed = lru_cache(maxsize=None)(self._compose)
+        self._build = lru_cache(maxsize=None)(self._build_config)
+
+    def __call__(self, overrides: Sequence[str]) -> Config:
+        """The config of one job; the same object for the same overrides.
+
+        Raises:
+            ConfigError: see `bnexp.config.build`.
+        """
+        return self._build(tuple(overrides))
+
+    def fitting(self, combinations: Iterable[Combination], optional: set[str]) -> list[Combination]:
+        """Each combination without the keys that its options do not have.
+
+        Args:
+            combinations: overrides of each run.
+            optional: keys of a preset, which may be those of an option that was exchanged.
+
+        Raises:
+            ConfigError: a key that the options of no combination have.
+        """
+        wanted = [tuple(combination) for combination in combinations]
+        lacking = {one: self._lacking(one) for one in wanted}
+        keys = {self._parse(text).key_or_group for one in wanted for text in lacking[one]}
+        for key in sorted(keys):
+            held = any(
+                self._parse(text).key_or_group == key and text not in lacking[one]
+                for one in wanted
+                for text in one
+            )
+            if not held and key not in optional:
+                raise unknown_key(key, self._composed(self._choices(wanted[0])))
+        return [tuple(text for text in one if text not in lacking[one]) for one in wanted]
+
+    def _lacking(self, combination: Combination) -> set[str]:
+        tree = self._composed(self._choices(combination))
+        plain = (text for text in combination if not self._is_choice(text))
+        return {text for text in plain if not _has(tree, self._parse(text).key_or_group)}
+
+    def _choices(self, combination: Combination) -> Combination:
+        return tuple(text for text in combination if self._is_choice(text))
+
+    def _build_config(self, overrides: Combination) -> Config:
+        choices = self._choices(overrides)
+        tree = deepcopy(self._composed(choices))
+        for text in overrides:
+            if text not in choices:
+                override = self._parse(text)
+                if not set_value(tree, override.key_or_group, override.value()):
+                    raise unknown_key(override.key_or_group, tree)
+        return build(resolved(tree))
+
+    def _is_choice_of_files(self, text: str) -> bool:
+        """Whether Hydra itself must compose this; else it is a plain value of a known key."""
+        override = self._parse(text)
+        key = override.key_or_group
+        if override.is_add() or override.is_force_add() or override.is_delete():
+            return True
+        return key.startswith("hydra.") or bool(self._loader.get_group_options(key))
+
+    def _compose(self, overrides: Combination) -> Any:
+        composed = self._loader.load_sweep_config(self._config, list(overrides))
+        tree = OmegaConf.to_container(composed, resolve=False)
+        assert isinstance(tree, dict)
+        del tree["hydra"]
+        return tree
+
+
+def _has(tree: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            return False
+        tree = tree[part]
+    return True
+
+
+def resolved(tree: dict[str, Any]) -> dict[str, Any]:
+    """The tree with its interpolations resolved."""
+    text = str(tree)
+    if "${" not in text:  # OmegaConf takes a millisecond or two
+        return tree
+    found = OmegaConf.to_container(OmegaConf.create(tree), resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+class GridSweeper(BasicSweeper):
+    """Every combination of the swept values: plans them, launches what is to do, concludes.
+
+    Differs from Hydra's basic sweeper in that a run is known by its folder: what is done is
+    skipped, and how each ended is read there, whatever launcher carried it out.
+    """
+
+    def __init__(self, params: dict[str, str] | None) -> None:
+        super().__init__(max_batch_size=None, params=params)
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self._compose = Composer(hydra_context.config_loader, config)
+        if isinstance(self.launcher, PoolLauncher):
+            self.launcher.compose = self._compose  # what is composed once
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from rich.console import Console
+
+        from bnexp.sweeps.plan import failures, make_plan, print_failures
+
+        console = Console(highlight=False, soft_wrap=True)
+        jobs = self.jobs(arguments)
+        self.plan = plan = make_plan(jobs)
+        console.print(f"{plan.folders}: {plan}", markup=False)
+        for note in plan.notes:
+            console.print(note, markup=False)
+        if jobs[0].config.dry_run:
+            console.print(plan.listing(), markup=False)
+            return None
+        todo = plan.todo
+        if not todo:
+            return None
+        for folder in {job.config.sweep_dir for job in todo}:
+            commands.record(folder)
+        assert self.launcher is not None
+        errors: dict[tuple[str, ...], str] = {}
+        try:
+            returns = self.launcher.launch([job.overrides for job in todo], initial_job_idx=0)
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a cluster's; what ended is in the folders)
+            interrupt.check()
+            returns = []
+            errors = {job.overrides: f"{type(error).__name__}: {error}" for job in todo}
+        else:
+            launched = {tuple(done.overrides or ()) for done in returns}
+            todo = [job for job in todo if job.overrides in launched]
+            errors = {
+                tuple(done.overrides or ()): str(done._return_value)
+                for done in returns
+                if done.status == JobStatus.FAILED
+            }
+        failed = failures(todo, errors)
+        if failed:
+            print_failures(failed, console)
+            raise SystemExit(1)
+        return returns
+
+    def jobs(self, arguments: list[str]) -> list[Any]:
+        """The runs that the arguments and the preset ask for, in order."""
+        from bnexp.sweeps.plan import Job
+
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        of_preset = parser.parse_overrides(self._parse_config())
+        given = parser.parse_overrides(arguments)
+        [combinations] = self.split_arguments(of_preset + given, None)
+        if not combinations:
+            raise ConfigError(f"{' '.join(arguments)}: a sweep over no value has no run")
+        optional = {o.key_or_group for o in of_preset} - {o.key_or_group for o in given}
+        combinations = self._compose.fitting(map(tuple, combinations), optional)
+        common = set.intersection(*map(set, combinations))
+        return [
+            Job(
+                config=self._compose(combination),
+                overrides=combination,
+                label=" ".join(item for item in combination if item not in common),
+            )
+            for combination in combinations
+        ]
+
+
+class PoolLauncher(Launcher):
+    """Carries out jobs in a pool of processes on this machine (see `bnexp.sweeps.pool`).
+
+    Each job returns the run's best validation accuracy, as a sweeper's objective.
+    """
+
+    def __init__(self, n_jobs: int) -> None:
+        self._n_jobs = n_jobs
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.compose = Composer(hydra_context.config_loader, config)
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        from bnexp.sweeps.console import SweepView
+        from bnexp.sweeps.execute import result_if_done
+        from bnexp.sweeps.pool import run_in_pool
+
+        configs = [self.compose(overrides) for overrides in job_overrides]
+        if not all(map(result_if_done, configs)):  # also of a search, which has no plan
+            commands.record(configs[0].sweep_dir)
+        overrides = dict(zip(map(runs.run_id, configs), job_overrides, strict=True))
+        returns = []
+        with SweepView(configs) as view:
+            for config, result in run_in_pool(configs, self._n_jobs, view.running):
+                view.ended(config, result)
+                returns.append(_job_return(overrides[runs.run_id(config)], result))
+                if config.fail_fast and result["status"] == runs.FAILED:
+                    break
+        order = {tuple(job): place for place, job in enumerate(job_overrides)}
+        return sorted(returns, key=lambda done: order[tuple(done.overrides)])
+
+
+def _job_return(overrides: Sequence[str], result: dict[str, Any]) -> JobReturn:
+    if result["status"] == runs.FAILED:
+        failure = RuntimeError(runs.summary(result))
+        return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=failure)
+    return JobReturn(
+        overrides=overrides,
+        status=JobStatus.COMPLETED,
+        _return_value=runs.objective(result),
+    )
