@@ -13,6 +13,7 @@ COMMANDS = {
     "check": ("bnexp.check", "try an option of your own, and say what it lacks"),
     "pack": ("bnexp.folders.pack_command", "many runs as one small file, and back"),
     "export": ("bnexp.analysis.export", "runs to MLflow"),
+    "completion": ("bnexp.completion", "completion in the shell"),
     "reproduce": ("bnexp.sweeps.reproduce", "the paper's claims: every preset, judged"),
 }
 EXAMPLES = """

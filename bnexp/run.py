@@ -21,8 +21,8 @@ from bnexp.command_line import bad_input, one_line_errors
 from bnexp.config import Config, ConfigError, build, options
 from bnexp.config.compose import check_words, plain, swept_groups
 from bnexp.folders import commands
-from bnexp.folders.runs import FAILED, RunError, objective, run_folder, summary
-from bnexp.sweeps.execute import BUSY, execute
+from bnexp.folders.runs import FAILED, RunError, made_by, objective, run_folder, summary
+from bnexp.sweeps.execute import BUSY, execute, result_if_done
 from bnexp.training import interrupt
 
 
@@ -46,6 +46,13 @@ def task(composed: DictConfig) -> float:
 
 
 def _run(config: Config, *, terminal: bool) -> float:
+    if terminal and (done := result_if_done(config)):
+        told = f"{run_folder(config)}: done before, by {made_by(done)}: {summary(done)}"
+        print(f"{told}; rerun=true makes it again", flush=True)
+        return objective(done)
+    if terminal and config.dry_run:
+        print(f"{run_folder(config)}: to do", flush=True)
+        return 0.0
     record = partial(commands.record, config.sweep_dir) if terminal else None
     result = execute(config, terminal=terminal, begin=record)
     if result["status"] == BUSY:
@@ -75,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with one_line_errors():
         interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
         given = sys.argv[1:] if arguments is None else list(arguments)
+        commands.typed[:] = given
         sys.argv[1:] = hydra_arguments(given)
         shipped = str(options.shipped())
         hydra.main(config_path=shipped, config_name="config", version_base="1.3")(task)()
@@ -91,7 +99,7 @@ def hydra_arguments(given: Sequence[str]) -> list[str]:
     if known.config_dir:
         folders = [str(Path(folder).expanduser().absolute()) for folder in known.config_dir]
         rest.append(f"config_dirs={folders}")
-    check_words([word for word in rest if not word.startswith("-")])
+    check_words([word for word in rest if "=" in word and not word.startswith("-")])
     return _left_to_the_sweep(rest)
 
 

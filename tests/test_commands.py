@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, SMALL, environment, write_npz
+from conftest import MOMENTUM, ROOT, SMALL, environment, write_npz
 
 from bnexp.folders import commands, runs
 from bnexp.folders.runs import HISTORY_COLUMNS, LATER_FIELDS, RESULT_FIELDS
@@ -43,7 +43,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-DATA = ("data=npz", "data.path=tiny.npz", "data.val_size=64")
+DATA = ("data=npz", "data.path=tiny.npz", "data.val_size=64", "data.split_seed=null")
 
 
 @pytest.fixture(scope="module")
@@ -186,9 +186,16 @@ def test_commands_that_started_runs_are_recorded_as_typed(work, sweep, kept):
     assert recorded(work, "sweep") == [[*typed, "--multirun", *DATA, *SWEEP, "name=sweep"]]
     single = ("trainer.save_model=true", "name=kept")
     assert recorded(work, "kept") == [[*typed, *DATA, *SMALL, *single]]
-    run(*DATA, *SMALL, *single, cwd=work)  # is finished
+    again = run(*DATA, *SMALL, *single, cwd=work)
+    assert re.match(r"outputs/kept/\w{10}: done before, by .*; rerun=true makes it", again.stdout)
     run(*DATA, *SMALL, *single, "rerun=true", cwd=work)
     assert len(recorded(work, "kept")) == 2
+
+
+def test_a_single_run_is_listed_and_not_made_with_dry_run(work):
+    listed = run(*DATA, *SMALL, "name=listed", "dry_run=true", cwd=work)
+    assert re.fullmatch(r"outputs/listed/\w{10}: to do\n", listed.stdout)
+    assert not (work / "outputs/listed").exists()
 
 
 def test_a_record_that_cannot_be_written_stops_no_run(work):
@@ -213,7 +220,7 @@ def test_divergence_is_a_result_and_no_failure(work):
     done = run(
         "--multirun",
         *DATA,
-        *SMALL,
+        *(word for word in SMALL if word != MOMENTUM),
         "norm=none",
         "model.activation=relu",
         "optimizer.lr=0.1,1e38",
@@ -238,13 +245,13 @@ BAD = {
     "norm=bach": "unknown option norm=bach; did you mean 'batch'?",
     "nrom=batch": "unknown key 'nrom'; did you mean 'norm'?",
     "experiment=quick": "did you mean 'quickstart'?",
-    "optimizer.lr=fast": "optimizer.lr=fast: Value 'fast'",
-    "optimizer.lr=-1": "optimizer.lr=-1.0 is out of range",
-    "model.hidden=[]": "model.hidden=[] is out of range",
+    "optimizer.lr=fast": "optimizer.lr=fast: give a number",
+    "optimizer.lr=-1": "optimizer.lr=-1 is out of range",
+    "model.hidden=[]": "model.hidden=[]: give at least one value",
     "norm=none,batch": "add --multirun",
     "data=npz": "data.path",
     "data=npz data.path=nowhere.npz": "nowhere.npz",
-    "--multirun optimizer.lr=0.1,-1": "optimizer.lr=-1.0 is out of range",
+    "--multirun optimizer.lr=0.1,-1": "optimizer.lr=-1 is out of range",
     "--multirun norm=none,bach": "norm=bach",
     "--multirun data.train_size=100,70000": "data.train_size=70000 is larger",
     "trainer.batch_size=60000": "trainer.batch_size=60000 is larger",
@@ -315,9 +322,9 @@ def test_help_names_commands_groups_and_settings(tmp_path):
     for part in (
         "--multirun",
         "experiment: ",
-        "norm: batch, layer, none",
+        "norm: batch, group, instance, layer, none, rms, standardization, weight",
         "momentum:",
-        "scripts/plot.py",
+        "bnexp plot",
     ):
         assert part in text
     assert "hydra.cc" not in text

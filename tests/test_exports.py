@@ -190,7 +190,7 @@ def sweep(quickstart: Path, tmp_path: Path) -> Path:
 
 
 def export(folder: Path, uri: str) -> str:
-    import export_mlflow
+    from bnexp.analysis import export as export_mlflow
 
     return export_mlflow.export([folder], uri)
 
@@ -309,9 +309,12 @@ def test_long_histories_go_in_pieces(uri, sweep):
 
 
 def command(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    script = str(ROOT / "scripts" / "export_mlflow.py")
     return subprocess.run(
-        [sys.executable, script, *arguments], env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "bnexp", "export", *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 

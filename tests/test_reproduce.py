@@ -1,4 +1,4 @@
-"""scripts/reproduce.py: every preset, resumable, to one file; and whether a rerun is the same."""
+"""bnexp reproduce: every preset, resumable, to one file; and whether a rerun is the same."""
 
 import json
 import os
@@ -17,14 +17,13 @@ from bnexp.config import ConfigError
 from bnexp.folders import runs
 from bnexp.folders.pack import read
 from bnexp.folders.runs import PACK, RunError
-
-sys.path.insert(0, str(ROOT / "scripts"))
-import reproduce
+from bnexp.sweeps import reproduce
 
 TINY = (
     "data=npz",
     "data.path=tiny.npz",
     "data.val_size=64",
+    "data.split_seed=null",
     "model.hidden=[8]",
     "trainer.steps=20",
     "trainer.batch_size=20",
@@ -36,7 +35,7 @@ TINY = (
 
 def start(cwd: Path, *arguments: str, **options) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts" / "reproduce.py"), *arguments],
+        [sys.executable, "-m", "bnexp", "reproduce", *arguments],
         cwd=cwd,
         env=environment(PYTHONPATH=str(ROOT)),
         stdout=subprocess.PIPE,
@@ -122,7 +121,7 @@ def test_times_environment_and_commands_are_told(work: Path):
     assert first.startswith("python -m bnexp.run experiment=quickstart output_dir=outputs")
     assert "trainer.profile=true" in first
     assert "seed=0,1" in first
-    assert last == "python scripts/plot.py outputs/reference"
+    assert last == "bnexp plot outputs/reference"
 
 
 def test_what_is_done_is_not_run_again_and_keeps_its_time(work: Path, monkeypatch, capsys):
@@ -258,7 +257,7 @@ def test_presets_are_listed_with_their_question(monkeypatch, capsys):
 
 @pytest.mark.parametrize("override", ["name=x", "output_dir=/tmp", "+experiment=fig1"])
 def test_what_the_script_sets_is_not_overridden(tmp_path: Path, override: str):
-    with pytest.raises(ConfigError, match="is set by this script"):
+    with pytest.raises(ConfigError, match="is set by this command"):
         reproduce.reproduce(["quickstart"], tmp_path / "runs", tmp_path / "out", [override])
     assert not list(tmp_path.iterdir())
 

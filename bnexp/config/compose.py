@@ -47,7 +47,9 @@ class OptionSource(FileConfigSource):
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         if _is_reference(config_path):
             node: dict[str, Any] = {TARGET: name}
-            result = ConfigResult(provider=self.provider, path=self.path, config=node, header={})
+            result = ConfigResult(
+                provider=self.provider, path=self.path, config=node, header={"package": None}
+            )
         else:
             result = super().load_config(config_path)
             node = _container(result.config)
@@ -60,6 +62,10 @@ class OptionSource(FileConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         return _is_reference(config_path) or super().is_config(config_path)
+
+    def is_group(self, config_path: str) -> bool:
+        # a user's folder of metrics, say, holds Python files alone
+        return super().is_group(config_path) and any(Path(self.path, config_path).rglob("*.yaml"))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> "list[str]":
         if not self.is_group(config_path):

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 FILE = "commands.log"
+typed: list[str] = []  # what `bnexp run` was given, before it was put into Hydra's words
 
 
 @functools.cache  # a line per command, however many batches of runs it starts
@@ -16,7 +17,7 @@ def record(sweep_dir: Path) -> None:
     Not being able to is told, but stops no run.
     """
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    command = shlex.join(["python", "-m", "bnexp.run", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "bnexp.run", *(typed or sys.argv[1:])])
     try:
         sweep_dir.mkdir(parents=True, exist_ok=True)
         with (sweep_dir / FILE).open("a", encoding="utf-8") as file:

@@ -14,6 +14,7 @@ Examples:
 """
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -24,7 +25,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -110,9 +111,9 @@ class Preset:
         return {Path(folder): state for state, folder in listed}
 
 
-def main(given: Sequence[str]) -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """The command `bnexp reproduce`."""
-    ours, theirs = split(given)
+    ours, theirs = split(sys.argv[1:] if given is None else given)
     arguments = parser().parse_args(ours)
     with one_line_errors():
         interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
@@ -365,7 +366,7 @@ def check(name: str, path: Path, folder: Path) -> bool:
         raise RunError(f"{path}: has no sweep {sweep}")
     counts = {"identical": 0, "different": 0, "missing": 0}
     folders = (folder / sweep).glob("*/config.yaml")
-    mine = {settings(read_exactly(config) or "", config): config.parent for config in folders}
+    mine = dict(_by_settings(folders))
     for run, files in packed.items():
         if HISTORY not in files:  # failed before its first step
             continue
@@ -381,6 +382,13 @@ def check(name: str, path: Path, folder: Path) -> bool:
         counts[state] += 1
     print(f"{name}: {', '.join(f'{count} {state}' for state, count in counts.items())}")
     return counts["identical"] > 0 and counts["different"] == 0
+
+
+def _by_settings(configs: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Run folders by their settings; what is no run is left out."""
+    for config in configs:
+        with contextlib.suppress(RunError):
+            yield settings(runs.read_text(config) or "", config), config.parent
 
 
 def settings(config: str, place: Path) -> str:

@@ -22,7 +22,7 @@ from bnexp.folders import runs
 from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, PROBE_COLUMNS, PROBES, TableFile
 from bnexp.norms.population import set_population_statistics
 from bnexp.probes.recorder import Recorder
-from bnexp.training import checkpoint
+from bnexp.training import checkpoint, memory
 from bnexp.training.batches import BatchOrder, on_device, scaled
 from bnexp.training.checkpoint import Progress
 from bnexp.training.evaluation import Metrics
@@ -132,19 +132,25 @@ class _Run:
         metrics = [f"val_{metric_name(word)}" for word in config.metrics]
         self._history = TableFile(folder / HISTORY, [*HISTORY_COLUMNS, *metrics])
         self._probed = TableFile(folder / PROBES, PROBE_COLUMNS)
-        for note in (*dataset.notes, *_few_probed(config, dataset)):
-            report.line(note)
         with watch("load"):
             self._images = on_device(dataset.train)
         self._order = _batch_order(config, dataset)
         with watch("compile"):
             self.program = program_for(config, dataset)
+        self._tell(dataset)
         self._progress = self._restored() or Progress()
         self._recorder = Recorder(config, self.program, dataset, self._progress.memory)
         self._saved_at = (time.monotonic(), self._progress.steps)
         history = self._progress.history
         with watch("write"):
             self._events = EventFile(folder, history) if self._trainer.tensorboard else Events()
+
+    def _tell(self, dataset: Dataset) -> None:
+        """Notes on the data and on what the run will need, for its log."""
+        program, batch_size = self.program, self._trainer.batch_size
+        needs = memory.check(dataset, program.model, program.hints, batch_size)
+        for note in (*dataset.notes, *_few_probed(self._config, dataset), *needs):
+            self._report.line(note)
 
     def _restored(self) -> Progress | None:
         """The checkpoint, in force; None: start from the beginning."""

@@ -1,0 +1,49 @@
+"""Completion of commands, options and settings in the shell.
+
+Example:
+    eval "$(bnexp completion bash)"          for this shell; in ~/.bashrc for all to come
+
+It completes `bnexp ...` and `python -m bnexp.run ...`: commands, groups, their options, the keys of
+the options that are chosen, and files elsewhere.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from bnexp.__main__ import COMMANDS
+
+BASH = """
+_bnexp() {
+  local line="${COMP_LINE:0:COMP_POINT}" word="${COMP_LINE:0:COMP_POINT}" rest dirs=() previous=""
+  word="${word##* }"
+  case "$line" in
+    python*" -m bnexp.run "*) rest="${line#*bnexp.run }" ;;
+    python*) COMPREPLY=(); compopt -o default 2> /dev/null; return ;;
+    *"bnexp run "*) rest="${line#*run }" ;;
+    bnexp*" "*" "*) COMPREPLY=(); compopt -o default 2> /dev/null; return ;;
+    *) COMPREPLY=($(compgen -W "@COMMANDS@" -- "$word")); return ;;
+  esac
+  for one in $rest; do
+    case "$one" in --config-dir=*) dirs+=("$one") ;; esac
+    [ "$previous" = --config-dir ] && dirs+=("--config-dir=$one")
+    previous="$one"
+  done
+  local found
+  found=$(COMP_LINE="bnexp $rest" bnexp run "${dirs[@]}" -sc query=bash 2> /dev/null)
+  COMPREPLY=($(compgen -o nospace -o default -W "$found" -- "$word"))
+}
+COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
+complete -o nospace -o default -F _bnexp bnexp python python3
+"""
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """The command `bnexp completion`."""
+    parser = argparse.ArgumentParser(
+        prog="bnexp completion",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("shell", choices=["bash"])
+    parser.parse_args(given)
+    print(BASH.replace("@COMMANDS@", " ".join([*COMMANDS, "--help", "--version"])))
