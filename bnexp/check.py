@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bnexp.command_line import one_line_errors
-from bnexp.config import Config, ConfigError, options
+from bnexp.config import Config, ConfigError, options, places
 from bnexp.config.compose import compose
 from bnexp.training import backend
 
@@ -37,7 +37,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--config-dir", help="a folder of your own options and modules")
     arguments = parser.parse_args(given)
     with one_line_errors():
-        options.importable(Path.cwd())
+        places.importable(Path.cwd())
         if not check(arguments.overrides, arguments.config_dir):
             raise SystemExit(1)
 

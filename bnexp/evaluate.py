@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bnexp.command_line import one_line_errors
 from bnexp.config import Config, run_id
-from bnexp.config.options import importable, use_folder
+from bnexp.config.places import importable, use_folder
 from bnexp.folders import runs
 from bnexp.folders.errors import RunError
 from bnexp.training import backend

@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bnexp.command_line import bad_input, one_line_errors
-from bnexp.config import Config, ConfigError, build, options
+from bnexp.config import Config, ConfigError, build, places
 from bnexp.config.compose import check_words, plain, swept_groups
 from bnexp.folders import commands
 from bnexp.folders.runs import FAILED, RunError, made_by, objective, run_folder, summary
@@ -56,7 +56,7 @@ def _run(config: Config, *, terminal: bool) -> float:
     record = partial(commands.record, config.sweep_dir) if terminal else None
     result = execute(config, terminal=terminal, begin=record)
     if result["status"] == BUSY:
-        raise RunError(f"{run_folder(config)}: another process has this run in hand")
+        raise RunError(f"{run_folder(config)}: another process runs it just now")
     if result["status"] == FAILED:
         log = run_folder(config) / "run.log"
         raise RunError(f"{summary(result)} (traceback: {log})")
@@ -65,9 +65,9 @@ def _run(config: Config, *, terminal: bool) -> float:
 
 def _typed(composed: DictConfig) -> Config:
     """The typed config; before that, the user's folders are found on a cluster's worker too."""
-    options.importable(Path.cwd())
+    places.importable(Path.cwd())
     for folder in composed.config_dirs:
-        options.use_folder(Path(folder))
+        places.use_folder(Path(folder))
     return build(plain(composed))
 
 
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = sys.argv[1:] if arguments is None else list(arguments)
         commands.typed[:] = given
         sys.argv[1:] = hydra_arguments(given)
-        shipped = str(options.shipped())
+        shipped = str(places.shipped())
         hydra.main(config_path=shipped, config_name="config", version_base="1.3")(task)()
 
 
@@ -93,9 +93,9 @@ def hydra_arguments(given: Sequence[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", action="append", default=[])
     known, rest = parser.parse_known_args(list(given))
-    options.importable(Path.cwd())
+    places.importable(Path.cwd())
     for folder in known.config_dir:
-        options.use_folder(Path(folder))
+        places.use_folder(Path(folder))
     if known.config_dir:
         folders = [str(Path(folder).expanduser().absolute()) for folder in known.config_dir]
         rest.append(f"config_dirs={folders}")

@@ -8,7 +8,7 @@ import yaml
 from conftest import SMALL
 
 from bnexp.analysis.loading import load_runs
-from bnexp.config import options, run_id
+from bnexp.config import options, run_id, source
 from bnexp.config.options import Option
 from bnexp.config.signature import Parameter
 from bnexp.folders import runs
@@ -103,11 +103,11 @@ def test_user_code_counts_by_its_source_and_that_of_what_it_imports(group, tmp_p
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "helping_module.py").write_text("VALUE = 1\n")
     (tmp_path / "own_module.py").write_text("import helping_module\ndef thing(a=1):\n    pass\n")
-    first = options.source_hash("own_module:thing")
+    first = source.source_hash("own_module:thing")
     assert len(first) == 64
     (tmp_path / "helping_module.py").write_text("VALUE = 2\n")
-    assert options.source_hash("own_module:thing") != first
-    assert options.source_hash("bnexp.norms.batch:batch", "keras.layers:Dense") == ""
+    assert source.source_hash("own_module:thing") != first
+    assert source.source_hash("bnexp.norms.batch:batch", "keras.layers:Dense") == ""
 
 
 def test_a_runs_folder_says_which_state_of_the_program_made_it(compose):

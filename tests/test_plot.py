@@ -33,7 +33,7 @@ def exact(tmp_path_factory: pytest.TempPathFactory) -> dict:
 def out(exact: dict, tmp_path: Path) -> Path:
     """A folder for a report that knows the exact findings already."""
     folder = tmp_path / "report"
-    memory = memo.Kept(folder / ".cache" / "report.json")
+    memory = memo.Memo(folder / ".cache" / "report.json")
     memory.put(build.EXACT, memo.code(), exact)
     memory.write()
     return folder
@@ -245,14 +245,14 @@ def test_help_has_examples_and_is_quick():
 
 
 def test_what_has_not_changed_is_not_drawn_again(copied: Path, out: Path, monkeypatch):
-    carry_out = build._carried_out
+    run_preset = build._results
     wanted: list[str] = []
 
     def noted(jobs):
         wanted[:] = jobs
-        return carry_out(jobs)
+        return run_preset(jobs)
 
-    monkeypatch.setattr(build, "_carried_out", noted)
+    monkeypatch.setattr(build, "_results", noted)
 
     def made(**changes) -> list[str]:
         make_report([copied], out, Options(**changes))

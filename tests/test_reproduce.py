@@ -127,11 +127,11 @@ def test_times_environment_and_commands_are_told(work: Path):
 def test_what_is_done_is_not_run_again_and_keeps_its_time(work: Path, monkeypatch, capsys):
     before = row()
     monkeypatch.setattr(reproduce, "_streamed", lambda arguments: pytest.fail("it ran"))
-    reproduce.carry_out(preset(), Path("outputs/times.csv"))
+    reproduce.run_preset(preset(), Path("outputs/times.csv"))
     assert row() == before
     assert "4 runs: all done" in capsys.readouterr().out
     Path("outputs/times.csv").unlink()  # as if done by hand: how long it took is not known
-    reproduce.carry_out(preset(), Path("outputs/times.csv"))
+    reproduce.run_preset(preset(), Path("outputs/times.csv"))
     assert row() == before | {"seconds": ""}
 
 
@@ -149,12 +149,12 @@ def test_time_adds_up_over_starts_but_not_over_a_fresh_one(work: Path, monkeypat
     monkeypatch.setattr(reproduce, "_streamed", again)
     before = float(row()["seconds"])
     (first / "result.json").unlink()
-    reproduce.carry_out(preset(), Path("outputs/times.csv"))
+    reproduce.run_preset(preset(), Path("outputs/times.csv"))
     assert before + 0.1 < float(row()["seconds"]) < before + 1
     assert row()["runs"] == "4"
     for folder in states:
         (folder / "result.json").unlink()
-    reproduce.carry_out(preset(), Path("outputs/times.csv"))
+    reproduce.run_preset(preset(), Path("outputs/times.csv"))
     assert float(row()["seconds"]) < 1
 
 
@@ -217,7 +217,7 @@ def test_histories_are_compared_less_their_seconds(work: Path, capsys):
     histories[2].write_text(text.replace(",".join([*head, last]), spoiled))
     assert not checked()
     printed = capsys.readouterr().out
-    assert f"{histories[2]}: differs" in printed
+    assert f"{histories[2].parent}: its history differs" in printed
     assert "quickstart: 2 identical, 1 different, 1 missing" in printed
 
 

@@ -492,7 +492,6 @@ def test_the_composer_gives_what_hydra_gives(npz):
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    from bnexp.config import options
     from bnexp.config.compose import compose
     from bnexp.sweeps.grid import Composer
 
@@ -501,7 +500,7 @@ def test_the_composer_gives_what_hydra_gives(npz):
         ("model=mlp", "model.hidden=[7,8]", "name='a b'", "trainer.threads=null"),
         ("data=npz", f"data.path={npz}", "++trainer.eval_every=9", "optimizer=adam"),
     ]
-    with initialize_config_dir(str(options.shipped()), version_base="1.3"):
+    with initialize_config_dir(str(places.shipped()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         composer = Composer(loader, loader.load_configuration("config", [], RunMode.MULTIRUN))
         composed = [composer(case) for case in cases]

@@ -11,7 +11,7 @@ import tensorflow as tf
 from conftest import SMALL, SMALL_CNN, Lines
 from scipy.special import logsumexp
 
-from bnexp.config.options import names
+from bnexp.config.places import names
 from bnexp.data.loading import load
 from bnexp.folders import runs
 from bnexp.schedules import rates

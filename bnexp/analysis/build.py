@@ -25,7 +25,7 @@ from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, write_report
 from bnexp.analysis.statistics import Estimate
-from bnexp.config.options import use_folder
+from bnexp.config.places import use_folder
 from bnexp.folders import pack
 from bnexp.folders.runs import DIVERGED, FINISHED, RunError, make_folder
 
@@ -120,7 +120,7 @@ EXACT = ""  # their name beside those of sweeps, which are never empty
 
 def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, Any]:
     """For each sweep what `draw_sweep` returns, and the findings of the exact claims."""
-    memory = memo.Kept(out / ".cache" / "report.json")
+    memory = memo.Memo(out / ".cache" / "report.json")
     keys = {sweep: memo.content(runs, options, parts.own_code()) for sweep, runs in sweeps.items()}
     keys[EXACT] = memo.code()
     made = {name: memory.get(name, key) for name, key in keys.items()}
@@ -130,7 +130,7 @@ def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, 
         for name in stale
     }
     try:
-        for name, value in _carried_out(jobs):
+        for name, value in _results(jobs):
             made[name] = value
             memory.put(name, keys[name], value)
     finally:  # what was made before Ctrl-C is not made again
@@ -138,8 +138,8 @@ def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, 
     return made
 
 
-def _carried_out(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Any]]:
-    """The jobs' results, in their order; several are carried out side by side.
+def _results(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Any]]:
+    """The jobs' results, in their order; several are made side by side.
 
     A single sweep is drawn here. The exact claims are always checked elsewhere, so that this
     process stays without TensorFlow.

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from bnexp.command_line import one_line_errors
-from bnexp.config.options import importable, use_folder
+from bnexp.config.places import importable, use_folder
 from bnexp.training import interrupt
 
 FORMATS = ("png", "svg", "pdf")

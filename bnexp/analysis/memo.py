@@ -17,7 +17,7 @@ from bnexp.folders.runs import write_atomically
 PACKAGES = ("keras", "matplotlib", "numpy", "pandas", "scipy", "tensorflow")
 
 
-class Kept:
+class Memo:
     """Values by name, in one JSON file; a value with another key does not count."""
 
     def __init__(self, path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bnexp.config import ConfigError
-from bnexp.config.options import own_folders
+from bnexp.config.places import own_folders
 
 NEEDED = {"figures": "draw", "claims": "CLAIMS"}
 LAST = 1000  # the place of a module that does not say its own

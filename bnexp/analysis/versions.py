@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from bnexp.config import ConfigError
-from bnexp.config.options import GROUPS, KIND, TARGET, definitions, parameters
+from bnexp.config.options import GROUPS, KIND, TARGET, parameters
+from bnexp.config.places import definitions
 from bnexp.config.signature import REQUIRED
 
 # Of version 0.1: keys that only options of these kinds read.

@@ -2,7 +2,8 @@
 
     types.py, signature.py   what a setting may be, read from the option's own signature
     checking.py              a value against it
-    options.py               which options there are, and where they lie
+    options.py, places.py    options with their settings, and where they lie
+    source.py                what is known of a user's code without importing it
     schema.py                the typed config
     identity.py              which runs are the same
     compose.py               Hydra, from overrides to the typed config

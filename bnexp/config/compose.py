@@ -21,7 +21,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bnexp.config import options
+from bnexp.config import options, places
 from bnexp.config.errors import ConfigError
 from bnexp.config.explain import explain
 from bnexp.config.options import GROUPS, KIND, TARGET
@@ -90,7 +90,7 @@ class OptionFolders(SearchPathPlugin):
     """Where Hydra looks: the user's folders, installed packages' and then this package's."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        shipped = str(options.shipped())
+        shipped = str(places.shipped())
         ours = [
             item
             for item in search_path.get_path()
@@ -99,7 +99,7 @@ class OptionFolders(SearchPathPlugin):
         if not ours:  # another program's Hydra
             return
         ours[0].path = f"{SCHEME}://{shipped}"
-        for folder in reversed(options.search_folders()[:-1]):
+        for folder in reversed(places.search_folders()[:-1]):
             search_path.prepend("bnexp", f"{SCHEME}://{folder}", anchor="main")
 
 
@@ -111,12 +111,12 @@ def compose(*overrides: str, config_dir: Path | str | None = None) -> Config:
             range, several values for one key, or a preset that is a sweep.
     """
     if config_dir is not None:
-        options.use_folder(Path(config_dir))
+        places.use_folder(Path(config_dir))
     check_words(overrides)
     for text in overrides:
         _refuse_sweep(text)
     try:
-        with hydra.initialize_config_dir(str(options.shipped()), version_base="1.3"):
+        with hydra.initialize_config_dir(str(places.shipped()), version_base="1.3"):
             composed = hydra.compose("config", [*overrides], return_hydra_config=True)
             if "MULTIRUN" in str(OmegaConf.select(composed, "hydra.mode")):
                 raise ConfigError(
@@ -139,7 +139,7 @@ def composed_sweep(overrides: Sequence[str], config_dir: Path | str | None = Non
     folder = [] if config_dir is None else [f"--config-dir={config_dir}"]
     given = hydra_arguments([*folder, *overrides])
     try:
-        with hydra.initialize_config_dir(str(options.shipped()), version_base="1.3"):
+        with hydra.initialize_config_dir(str(places.shipped()), version_base="1.3"):
             ours = GlobalHydra.instance().hydra
             assert ours is not None
             config = ours.compose_config("config", given, run_mode=RunMode.MULTIRUN)
@@ -185,7 +185,7 @@ def check_words(overrides: Sequence[str]) -> None:
             raise ConfigError(f"{text}: choose the option by its name: {group}={value}")
         plain = not override.is_sweep_override() and not override.is_delete()
         if group in GROUPS and not name and plain and not isinstance(override.value(), str):
-            known = ", ".join(options.names(group))
+            known = ", ".join(places.names(group))
             raise ConfigError(f"{text}: choose an option by its name ({known})")
 
 

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
-from bnexp.config import options
+from bnexp.config import options, source
 from bnexp.config.options import Option
 from bnexp.config.schema import Config, Probes, Trainer, part_target
 from bnexp.config.signature import REQUIRED, read
@@ -95,7 +95,7 @@ def _changed(values: Trainer | Probes) -> dict[str, Any]:
 
 
 def _code(package: str, words: list[str]) -> str:
-    return options.source_hash(*(part_target(package, word) for word in words))
+    return source.source_hash(*(part_target(package, word) for word in words))
 
 
 def data_content(data: Option) -> str:

@@ -4,36 +4,26 @@
 that function's defaults. Nothing else lists the options or their keys.
 """
 
-import ast
-import hashlib
 import importlib
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from bnexp.config.checking import checked
 from bnexp.config.errors import ConfigError, nearest
+from bnexp.config.places import definitions, names
 from bnexp.config.signature import (
     REQUIRED,
     Parameter,
     Signature,
-    find_module,
     read,
     split_target,
 )
+from bnexp.config.source import source_hash
 
 TARGET, KIND, SOURCE = "_target_", "kind", "_source_"
-PLUGINS = "bnexp.plugins"
 REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-# Told by result.json's versions, not by a hash of their source.
-LIBRARIES = ("bnexp", "keras", "tensorflow", "tf_keras")
 
 
 @dataclass(frozen=True)
@@ -243,123 +233,7 @@ def _keys(group: str) -> Iterator[tuple[str, list[str]]]:
         yield name, [*own, *common]
 
 
-# ---- where options lie ---------------------------------------------------------------------------
-
-_own_folders: list[Path] = []
-
-
-def shipped() -> Path:
-    """The folder `conf/`: within the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
-
-
-def use_folder(folder: Path) -> None:
-    """Looks for options and modules in a user's folder too, before those of this package.
-
-    Raises:
-        ConfigError: there is no such folder.
-    """
-    folder = folder.expanduser().absolute()
-    if not folder.is_dir():
-        raise ConfigError(f"--config-dir {folder}: no such folder")
-    if folder not in _own_folders:
-        _own_folders.append(folder)
-    importable(folder)
-
-
-def importable(folder: Path) -> None:
-    """Puts a folder before all others from which modules are imported."""
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-
-def own_folders() -> list[Path]:
-    """The user's folders, and those of installed packages that bring options."""
-    return [*_own_folders, *_plugin_folders()]
-
-
-@lru_cache(maxsize=1)
-def _plugin_folders() -> tuple[Path, ...]:
-    """Packages name themselves in the entry point group `bnexp.plugins`; they are not imported."""
-    found = (find_module(point.module) for point in entry_points(group=PLUGINS))
-    return tuple(path.parent for path in found if path is not None)
-
-
-def search_folders() -> list[Path]:
-    """All folders with groups of options, the user's first."""
-    own = [inner for folder in own_folders() for inner in (folder / "conf", folder)]
-    return [folder for folder in [*own, shipped()] if folder.is_dir()]
-
-
-def definitions(group: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every option of a group: its name and its YAML."""
-    seen = set()
-    for folder in search_folders():
-        for path in sorted((folder / group).glob("*.yaml")):
-            if path.stem not in seen:
-                seen.add(path.stem)
-                node = yaml.safe_load(path.read_text(encoding="utf-8"))
-                yield path.stem, node if isinstance(node, dict) else {}
-
-
-def names(group: str) -> list[str]:
-    """The names of a group's options."""
-    return sorted(name for name, _ in definitions(group))
-
-
 def named(settings: Mapping[str, Any]) -> list[str]:
     """The objects that settings name as `module:object`."""
     values = [one for v in settings.values() for one in (v if isinstance(v, list) else [v])]
     return [value for value in values if isinstance(value, str) and REFERENCE.fullmatch(value)]
-
-
-# ---- the user's code -----------------------------------------------------------------------------
-
-
-def source_hash(*targets: str) -> str:
-    """SHA-256 of the user's files behind targets, with the files of theirs that those import.
-
-    Empty where all is of this package, Keras or TensorFlow.
-    """
-    files: dict[Path, str] = {}
-    for target in targets:
-        module = split_target(target)[0]
-        if module.partition(".")[0] not in LIBRARIES and (path := find_module(module)):
-            _collect(path, files)
-    if not files:
-        return ""
-    return hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
-
-
-def _collect(path: Path, files: dict[Path, str]) -> None:
-    """The file's hash, and those of the modules beside it that it imports."""
-    if path in files:
-        return
-    content, imported = _hashed(path, path.stat().st_mtime_ns)
-    files[path] = content
-    for name in imported:
-        if (path.parent / f"{name}.py").is_file():
-            _collect(path.parent / f"{name}.py", files)
-
-
-@lru_cache(maxsize=256)
-def _hashed(path: Path, _mtime: int) -> tuple[str, tuple[str, ...]]:
-    text = path.read_bytes()
-    imported = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom):
-            imported |= {node.module or ""} | {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-    return hashlib.sha256(text).hexdigest(), tuple(sorted(imported))
-
-
-def needs_tensorflow(target: str) -> bool:
-    """Whether the file behind a target imports Keras or TensorFlow, at its top or within."""
-    path = find_module(split_target(target)[0])
-    if path is None:
-        return True
-    _, imported = _hashed(path, path.stat().st_mtime_ns)
-    return any(name.partition(".")[0] in ("keras", "tensorflow") for name in imported)

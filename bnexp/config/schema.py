@@ -1,4 +1,4 @@
-"""The typed config of one run: its options, and how it is carried out."""
+"""The typed config of one run: its options, and how it is run."""
 
 import importlib
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
-from bnexp.config import options
+from bnexp.config import options, places
 from bnexp.config.checking import checked
 from bnexp.config.errors import ConfigError, nearest
 from bnexp.config.options import GROUPS, KIND, SOURCE, TARGET, Option
@@ -200,7 +200,7 @@ def part_target(package: str, word: str) -> str:
 
 def part_names(package: str) -> list[str]:
     """The parts of a kind that this package and the user's folders bring."""
-    folders = [Path(__file__).resolve().parents[1], *options.own_folders()]
+    folders = [Path(__file__).resolve().parents[1], *places.own_folders()]
     files = [path for folder in folders for path in (folder / package).glob("*.py")]
     return sorted({path.stem for path in files if _defines(path)})
 

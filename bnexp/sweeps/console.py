@@ -96,7 +96,7 @@ class SweepView:
     """Shows how a sweep goes: live on a terminal, elsewhere a plain line now and then.
 
     Args:
-        configs: the runs that are to be carried out.
+        configs: the runs to be made.
     """
 
     def __init__(self, configs: Sequence[Config]) -> None:

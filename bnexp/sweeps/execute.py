@@ -9,7 +9,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bnexp.config import Config, ConfigError
-from bnexp.config.options import importable, needs_tensorflow, use_folder
+from bnexp.config.places import importable, use_folder
+from bnexp.config.source import needs_tensorflow
 from bnexp.data.loading import load
 from bnexp.folders import runs
 from bnexp.sweeps.console import LogReporter, TerminalReporter
@@ -17,7 +18,7 @@ from bnexp.training import backend, checkpoint
 from bnexp.training.interrupt import listening
 from bnexp.training.stopwatch import Stopwatch
 
-# Not in result.json: another process has this run in hand just now.
+# Not in result.json: another process runs it just now.
 BUSY = "busy"
 HEARD = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
@@ -34,14 +35,14 @@ def execute(
 
     What was interrupted goes on from its checkpoint. An exception while training is recorded
     as `failed`, with its traceback in run.log, and does not leave this function. If another
-    process has the run in hand, the status is `BUSY`.
+    process runs it just now, the status is `BUSY`.
 
     Args:
         config: the run.
         threads: CPU threads unless `trainer.threads` is set; None: as `backend.start` decides.
         terminal: show lines and progress on stdout.
         signals: hear Ctrl-C, SIGTERM and SIGHUP between steps; False: leave them to the caller.
-        begin: called once it is sure that there is something to carry out.
+        begin: called once it is sure that there is something to run.
 
     Raises:
         ConfigError: settings or data that cannot be used, or a folder that cannot be written.

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bnexp.config import Config
 from bnexp.config.identity import shape
-from bnexp.config.options import needs_tensorflow
+from bnexp.config.source import needs_tensorflow
 from bnexp.folders import runs
 from bnexp.sweeps.execute import check_data
 
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def todo(self) -> list[Job]:
-        """What is to be carried out, in order: long runs first, equal networks in a row."""
+        """What is to be run, in order: long runs first, equal networks in a row."""
         waiting = [job for state in (RESUME, RETRY, TODO) for job in self.jobs[state]]
         return sorted(waiting, key=lambda job: (-job.config.work, shape(job.config)))
 
@@ -147,7 +147,7 @@ def failures(jobs: Sequence[Job], errors: dict[tuple[str, ...], str]) -> list[tu
     """The runs that have no result now, or a failed one, and why.
 
     Args:
-        jobs: what was carried out.
+        jobs: what was run.
         errors: by overrides, what the launcher knows of runs that left no result.
     """
     failed = []

@@ -18,7 +18,7 @@ from bnexp.training import backend, interrupt
 
 Result = dict[str, Any]
 
-# Between two looks at a run that another sweep has in hand, and at who is running.
+# Between two looks at a run that another sweep is running, and at who is running.
 POLL_SECONDS = 0.5
 
 
@@ -28,7 +28,7 @@ def run_in_pool(
     """Carries out runs and yields each as it ends.
 
     A run whose process is killed is reported as failed; its checkpoint stays, and the others
-    go on. A run that another sweep has in hand is waited for.
+    go on. A run that another sweep is running is waited for.
 
     Args:
         configs: what to run, in this order.

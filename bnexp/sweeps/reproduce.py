@@ -36,7 +36,7 @@ import yaml
 from bnexp.analysis.reading import flatten
 from bnexp.analysis.versions import in_todays_words
 from bnexp.command_line import one_line_errors
-from bnexp.config import ConfigError, options
+from bnexp.config import ConfigError, places
 from bnexp.config.options import TARGET
 from bnexp.folders import runs
 from bnexp.folders.runs import PACK, PROFILE, RunError
@@ -46,8 +46,8 @@ from bnexp.training import backend, interrupt
 from bnexp.training.interrupt import Interrupted
 from bnexp.training.stopwatch import Part
 
-EXPERIMENTS = options.shipped() / "experiment"
-PRESETS = (  # in the order in which they are carried out
+EXPERIMENTS = places.shipped() / "experiment"
+PRESETS = (  # in the order in which they are run
     "quickstart",
     "original",
     "fig1",
@@ -77,7 +77,7 @@ LISTED = re.compile(rf"({DONE}|{RESUME}|{RETRY}|{TODO}) +(.+?/[0-9a-f]{{10}})(?:
 
 @dataclass(frozen=True)
 class Preset:
-    """A preset as it is carried out here.
+    """A preset as it is run here.
 
     Attributes:
         name: its file's name in conf/experiment/.
@@ -185,7 +185,7 @@ def reproduce(names: Sequence[str], folder: Path, out: Path, overrides: Sequence
     for i, name in enumerate(names):
         print(f"\n=== {name} ({i + 1} of {len(names)})", flush=True)
         try:
-            carry_out(Preset(name, folder, overrides), folder / TIMES)
+            run_preset(Preset(name, folder, overrides), folder / TIMES)
         except RunError as error:
             failed[name] = str(error)
             print(f"{name}: {error}", file=sys.stderr, flush=True)
@@ -198,7 +198,7 @@ def reproduce(names: Sequence[str], folder: Path, out: Path, overrides: Sequence
     return not failed
 
 
-def carry_out(preset: Preset, times: Path) -> None:
+def run_preset(preset: Preset, times: Path) -> None:
     """Runs what is left of a preset, and notes its time, also if it fails or is interrupted.
 
     Raises:
@@ -273,7 +273,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def times_text(rows: Sequence[Mapping[str, str]]) -> str:
     """Each preset's minutes, and what share of its runs' seconds went where, in Markdown.
 
-    Presets that were carried out before, without a profile, are left out.
+    Presets that were run before, without a profile, are left out.
     """
     from tabulate import tabulate
 

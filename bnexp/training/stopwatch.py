@@ -62,7 +62,7 @@ class Stopwatch:
         self._since, self._part = now, part
 
     def note_compiled(self) -> None:
-        """Makes the block in hand `compile`: that a call compiles shows only after it."""
+        """Makes the present block `compile`: that a call compiles shows only after it."""
         self.compiled = True
         self._part = "compile"
 

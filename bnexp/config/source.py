@@ -1,0 +1,58 @@
+"""What is known of a user's code from its source, without importing it."""
+
+import ast
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from bnexp.config.signature import find_module, split_target
+
+# Told by result.json's versions, not by a hash of their source.
+LIBRARIES = ("bnexp", "keras", "tensorflow", "tf_keras")
+
+
+def source_hash(*targets: str) -> str:
+    """SHA-256 of the user's files behind targets, with the files of theirs that those import.
+
+    Empty where all is of this package, Keras or TensorFlow.
+    """
+    files: dict[Path, str] = {}
+    for target in targets:
+        module = split_target(target)[0]
+        if module.partition(".")[0] not in LIBRARIES and (path := find_module(module)):
+            _collect(path, files)
+    if not files:
+        return ""
+    return hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
+
+
+def _collect(path: Path, files: dict[Path, str]) -> None:
+    """The file's hash, and those of the modules beside it that it imports."""
+    if path in files:
+        return
+    content, imported = _hashed(path, path.stat().st_mtime_ns)
+    files[path] = content
+    for name in imported:
+        if (path.parent / f"{name}.py").is_file():
+            _collect(path.parent / f"{name}.py", files)
+
+
+@lru_cache(maxsize=256)
+def _hashed(path: Path, _mtime: int) -> tuple[str, tuple[str, ...]]:
+    text = path.read_bytes()
+    imported = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            imported |= {node.module or ""} | {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+    return hashlib.sha256(text).hexdigest(), tuple(sorted(imported))
+
+
+def needs_tensorflow(target: str) -> bool:
+    """Whether the file behind a target imports Keras or TensorFlow, at its top or within."""
+    path = find_module(split_target(target)[0])
+    if path is None:
+        return True
+    _, imported = _hashed(path, path.stat().st_mtime_ns)
+    return any(name.partition(".")[0] in ("keras", "tensorflow") for name in imported)
