@@ -10,6 +10,7 @@ COMMANDS = {
     "run": ("bnexp.run", "train: one run, or with --multirun a sweep"),
     "plot": ("bnexp.analysis.command", "figures, tables, verdicts and a report page"),
     "evaluate": ("bnexp.evaluate", "test a kept network again"),
+    "options": ("bnexp.options", "what there is to choose, and what every setting means"),
     "check": ("bnexp.check", "try an option of your own, and say what it lacks"),
     "pack": ("bnexp.folders.pack_command", "many runs as one small file, and back"),
     "export": ("bnexp.analysis.export", "runs to MLflow"),

@@ -112,8 +112,8 @@ def test_the_same_sweep_again_is_done_at_once(work, sweep):
     assert before == {path: path.stat().st_mtime_ns for path in (work / "outputs").rglob("*")}
 
 
-def test_a_single_run_gives_the_sweeps_numbers_on_the_sweeps_threads(work, sweep):
-    single = run(*DATA, *SMALL, "trainer.threads=1", "optimizer.lr=1", "name=alone", cwd=work)
+def test_a_single_run_gives_the_sweeps_numbers(work, sweep):
+    single = run(*DATA, *SMALL, "optimizer.lr=1", "name=alone", cwd=work)
     assert single.returncode == 0, single.stderr
     [folder] = folders_of(work, "alone")
     same = work / "outputs/sweep" / folder.name

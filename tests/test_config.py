@@ -10,6 +10,7 @@ from bnexp.config import ConfigError, build, options, run_id, scientific
 from bnexp.config.compose import compose, compose_sweep
 from bnexp.config.identity import shape
 from bnexp.config.options import GROUPS
+from bnexp.options import text as describe
 
 PRESETS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 OPTIONS = [(group, path.stem) for group in GROUPS for path in (CONF / group).glob("*.yaml")]
@@ -238,6 +239,28 @@ def test_scientific_config_is_read_back_as_the_same_run():
     again = build(tree | {"name": "x", "output_dir": "y"})
     assert run_id(again) == run_id(config)
     assert replace(again, name=config.name, output_dir=config.output_dir) == config
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_option_is_described_from_its_signature(group, name):
+    told = describe(f"{group}={name}")
+    own, common = options.parameters(
+        group, yaml.safe_load((CONF / group / f"{name}.yaml").read_text())["_target_"]
+    )
+    for key in own | common:
+        assert f"  {group}.{key}=" in told
+    assert told.startswith(f"{group}={name}: ")
+    assert "any value" not in told
+
+
+def test_types_ranges_defaults_and_meaning_are_told():
+    told = describe("norm=batch")
+    assert "norm.momentum=0.5    a number from 0 to below 1" in told
+    assert "norm.gradient=full    one of full, no_mean, none" in told
+    assert "norm.ghost_size=null    a whole number from 1 to 1e+09 or null" in told
+    assert describe("norm").splitlines()[0] == "norm"
+    with pytest.raises(ConfigError, match="did you mean 'batch'"):
+        describe("norm=bach")
 
 
 # ---- sweeps over options with different keys ----------------------------------------------------

@@ -245,12 +245,12 @@ def test_help_has_examples_and_is_quick():
 
 
 def test_what_has_not_changed_is_not_drawn_again(copied: Path, out: Path, monkeypatch):
-    run_preset = build._results
+    results = build._results
     wanted: list[str] = []
 
     def noted(jobs):
         wanted[:] = jobs
-        return run_preset(jobs)
+        return results(jobs)
 
     monkeypatch.setattr(build, "_results", noted)
 

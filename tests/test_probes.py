@@ -91,6 +91,19 @@ def test_an_interrupted_run_records_the_same(compose, tmp_path):
     assert cut.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_probe_sees_what_training_left_whatever_was_recorded_before_it(compose, precision):
+    words = (*SMALL, "model.dropout=0.3", f"trainer.precision={precision}")
+    alone = {
+        name: recorded(compose(*words, f"probes.record=[{name}]"))
+        for name in ("activations", "gradients", "population", "jacobian")
+    }
+    for order in ("activations,gradients,population,jacobian", "population,gradients,activations"):
+        together = recorded(compose(*words, f"probes.record=[{order}]"))
+        for name in order.split(","):
+            pd.testing.assert_series_equal(together[name], alone[name][name])
+
+
 def test_activations_are_what_enters_the_nonlinearities(compose):
     config = compose(*SMALL, "probes=activations", "norm=none", "init=gaussian", "init.stddev=3")
     dataset = load(config.data)

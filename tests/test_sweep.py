@@ -492,6 +492,7 @@ def test_the_composer_gives_what_hydra_gives(npz):
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
+    from bnexp.config import places
     from bnexp.config.compose import compose
     from bnexp.sweeps.grid import Composer
 
