@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from bnexp.command_line import bad_input, one_line_errors
 from bnexp.config import Config, ConfigError, build, places
-from bnexp.config.compose import check_words, plain, swept_groups
+from bnexp.config.compose import check_words, plain, preset_parameters, swept_groups
 from bnexp.folders import commands
 from bnexp.folders.runs import FAILED, RunError, made_by, objective, run_folder, summary
 from bnexp.sweeps.execute import BUSY, execute, result_if_done
@@ -91,8 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def hydra_arguments(given: Sequence[str]) -> list[str]:
     """The command line as Hydra gets it: our folders of options known, `--config-dir` taken out."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config-dir", "-cd", action="append", default=[])
-    known, rest = parser.parse_known_args(list(given))
+    parser.add_argument("--config-dir", action="append", default=[])
+    words = ["--config-dir" if word == "-cd" else word for word in given]  # Hydra's short form
+    known, rest = parser.parse_known_args(words)
     places.importable(Path.cwd())
     for folder in known.config_dir:
         places.use_folder(Path(folder))
@@ -108,7 +109,7 @@ def _left_to_the_sweep(arguments: list[str]) -> list[str]:
 
     Hydra would set them in the group's default option, which need not have such a key.
     """
-    groups = swept_groups(arguments)
+    groups = swept_groups([*arguments, *preset_parameters(arguments)])
     return [
         f"{key}=choice({value})" if _is_setting_of(groups, key, value) else text
         for text in arguments

@@ -25,6 +25,7 @@ from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, write_report
 from bnexp.analysis.statistics import Estimate
+from bnexp.config import nearest
 from bnexp.config.places import use_folder
 from bnexp.folders import pack
 from bnexp.folders.runs import DIVERGED, FINISHED, RunError, make_folder
@@ -78,6 +79,7 @@ def make_report(
     found = _found(folders, where or {})
     for part in ("figures", "tables"):
         make_folder(out / part)
+    _check_metrics(found, options.metrics)
     sweeps = {sweep: found.of_sweep(sweep) for sweep in found.sweeps}
     made = _made(sweeps, out, options)
     sections = [_section(sweep, runs, made[sweep]) for sweep, runs in sweeps.items()]
@@ -92,6 +94,14 @@ def make_report(
     _print_verdicts(claims)
     print(page)
     return bool(found.problems) or not found.runs["status"].isin([FINISHED, DIVERGED]).all()
+
+
+def _check_metrics(found: Runs, metrics: Sequence[str]) -> None:
+    known = [str(name) for name in found.history.columns if "_" in str(name)]
+    for metric in metrics:
+        if metric not in known:
+            hint = nearest(metric, known)
+            raise RunError(f"--metric {metric}: no history has it{hint} ({', '.join(known)})")
 
 
 def _found(folders: Sequence[Path], where: Mapping[str, Any]) -> Runs:

@@ -22,9 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bnexp.analysis import reading, versions
 from bnexp.analysis.reading import Records
-from bnexp.folders import runs, tables
+from bnexp.config.places import search_folders
 
 FILES = ("config.yaml", "result.json", "history.csv", "probes.csv")
 LOCATION = Path(".cache") / "runs.parquet"  # within a sweep's folder
@@ -50,10 +49,10 @@ def signature(folder: Path) -> str:
 @functools.cache
 def _reader() -> str:
     """Stands for the code that reads: another version's cache is not used."""
-    sources = [
-        Path(module.__file__ or "").read_bytes() for module in (runs, tables, reading, versions)
-    ]
-    return hashlib.sha256(b"".join([*sources, Path(__file__).read_bytes()])).hexdigest()
+    package = Path(__file__).resolve().parents[1]
+    options = [path for folder in search_folders() for path in folder.glob("*/*.yaml")]
+    sources = [path.read_bytes() for path in [*sorted(package.rglob("*.py")), *sorted(options)]]
+    return hashlib.sha256(b"".join(sources)).hexdigest()
 
 
 def read(sweep: Path, signatures: Mapping[Path, str]) -> Records:

@@ -32,8 +32,16 @@ def ended(runs: Runs) -> pd.DataFrame:
     if table.empty:
         raise MeasureError("no run has ended")
     diverged = table["status"] == DIVERGED
-    worth = {key: table[key].astype(float).mask(diverged, CHANCE) for key in (VALIDATION, TEST)}
+    chance = chance_of(table)
+    worth = {key: table[key].astype(float).mask(diverged, chance) for key in (VALIDATION, TEST)}
     return table.assign(**worth)
+
+
+def chance_of(table: pd.DataFrame) -> pd.Series:
+    """By run: the accuracy of guessing, 1 / classes; of results that do not tell, `CHANCE`."""
+    if "classes" not in table:
+        return pd.Series(CHANCE, index=table.index)
+    return (1 / table["classes"].astype(float)).fillna(CHANCE)
 
 
 def arms(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -11,7 +11,8 @@ from typing import Any
 from bnexp.config import ConfigError
 from bnexp.config.options import GROUPS, KIND, TARGET, parameters
 from bnexp.config.places import definitions
-from bnexp.config.signature import REQUIRED
+from bnexp.config.schema import PLAIN, target_of
+from bnexp.config.signature import COMPUTED, REQUIRED
 
 # Of version 0.1: keys that only options of these kinds read.
 _READ_BY = {
@@ -41,6 +42,9 @@ def in_todays_words(config: Mapping[str, Any]) -> dict[str, Any]:
     if f"norm.{TARGET}" not in flat:
         flat = _from_0_1(flat)
     for group in GROUPS:
+        target = _target(group, flat)
+        if target and group not in PLAIN:
+            flat.setdefault(f"{group}.{TARGET}", target)
         for key, value in _defaults(group, flat).items():
             flat.setdefault(key, value)
     return flat
@@ -58,10 +62,17 @@ def _from_0_1(flat: dict[str, Any]) -> dict[str, Any]:
     return kept | {"schedule.kind": "exponential", "schedule.rate": rate, "schedule.every": every}
 
 
-def _defaults(group: str, flat: Mapping[str, Any]) -> dict[str, Any]:
+def _target(group: str, flat: Mapping[str, Any]) -> str:
+    """What an option names; of version 0.1, what the option of that name is today."""
+    if group in PLAIN:
+        return target_of(group)
     kind = flat.get(f"{group}.{KIND}")
-    target = flat.get(f"{group}.{TARGET}") or _shipped(group).get(str(kind), "")
-    return _defaults_of(group, str(target)) if target else {}
+    return str(flat.get(f"{group}.{TARGET}") or _shipped(group).get(str(kind), ""))
+
+
+def _defaults(group: str, flat: Mapping[str, Any]) -> dict[str, Any]:
+    target = _target(group, flat)
+    return _defaults_of(group, target) if target else {}
 
 
 @cache
@@ -76,9 +87,9 @@ def _defaults_of(group: str, target: str) -> dict[str, Any]:
         own, common = parameters(group, target)
     except ConfigError:
         return {}
-    known = {name: p.default for name, p in (own | common).items() if p.default is not REQUIRED}
+    defaults = {name: parameter.default for name, parameter in (own | common).items()}
     return {
         f"{group}.{name}": "-".join(map(str, value)) if isinstance(value, list) else value
-        for name, value in known.items()
-        if not isinstance(value, dict)
+        for name, value in defaults.items()
+        if value is not REQUIRED and value is not COMPUTED and not isinstance(value, dict)
     }

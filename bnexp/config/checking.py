@@ -64,7 +64,10 @@ def _checked(value: Any, annotation: Any) -> Any:
 
 def _typed(value: Any, kind: type) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise _WrongError(" is out of range: too large for a number") from None
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     fits = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
@@ -77,10 +80,17 @@ def _in_range(value: Any, ranges: Iterable[Any], kind: Any) -> Any:
     for allowed in ranges:
         if isinstance(allowed, NotEmpty) and not value:
             raise _WrongError(": give at least one value")
-        if isinstance(allowed, In) and (not math.isfinite(value) or value not in allowed):
+        if isinstance(allowed, In) and value is not None and not _within(value, allowed):
             word = "a whole number" if kind is int else "a finite number"
             raise _WrongError(f" is out of range: {word} {allowed}")
     return value
+
+
+def _within(value: float, allowed: In) -> bool:
+    try:
+        return math.isfinite(value) and value in allowed
+    except OverflowError:
+        return False
 
 
 def _one_of(value: Any, known: tuple[Any, ...]) -> Any:

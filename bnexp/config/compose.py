@@ -110,6 +110,7 @@ def compose(*overrides: str, config_dir: Path | str | None = None) -> Config:
         ConfigError: an override that cannot be parsed, an unknown key or option, a value out of
             range, several values for one key, or a preset that is a sweep.
     """
+    places.importable(Path.cwd())
     if config_dir is not None:
         places.use_folder(Path(config_dir))
     check_words(overrides)
@@ -233,6 +234,17 @@ def set_value(tree: dict[str, Any], key: str, value: Any) -> bool:
         return False
     node[last] = value
     return True
+
+
+def preset_parameters(arguments: Sequence[str]) -> list[str]:
+    """What the presets that are named sweep over, as overrides."""
+    chosen = [word.partition("=")[2] for word in arguments if word.startswith("experiment=")]
+    found = []
+    for name, node in places.definitions("experiment"):
+        if name in chosen:
+            sweeper = (node.get("hydra") or {}).get("sweeper") or {}
+            found += [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    return found
 
 
 def swept_groups(arguments: Sequence[str]) -> set[str]:

@@ -114,7 +114,7 @@ def shape(config: Config) -> str:
     parts = [_shaping(config.model), _shaping(config.norm), _shaping(config.optimizer)]
     # the learning rate and the factor of weight decay are arguments of the program
     decays = (config.optimizer.common.get("weight_decay") or 0) > 0
-    augmented = [config.data.get("flip"), config.data.get("crop")]
+    augmented = [config.data.common.get("flip"), config.data.common.get("crop")]
     trainer = [config.trainer.precision, config.trainer.batch_size]
     return json.dumps([*parts, decays, augmented, trainer, config.metrics], default=str)
 

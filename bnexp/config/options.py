@@ -14,6 +14,7 @@ from bnexp.config.checking import checked
 from bnexp.config.errors import ConfigError, nearest
 from bnexp.config.places import definitions, names
 from bnexp.config.signature import (
+    COMPUTED,
     REQUIRED,
     Parameter,
     Signature,
@@ -157,6 +158,7 @@ def filled(group: str, kind: str, node: Mapping[str, Any], place: str = "") -> d
     values = {
         name: node.get(name, "???" if p.default is REQUIRED else p.default)
         for name, p in known.items()
+        if name in node or p.default is not COMPUTED
     }
     return {KIND: kind, TARGET: target, **values}
 
@@ -177,7 +179,8 @@ def option(group: str, node: Any) -> Option:
     for key in node:
         if key not in own and key not in common and key not in (TARGET, KIND, SOURCE):
             _drop_or_refuse(group, kind, key, [*own, *common])
-    settings = {key: _value(f"{group}.{key}", node, p) for key, p in own.items()}
+    given = {key: p for key, p in own.items() if key in node or p.default is not COMPUTED}
+    settings = {key: _value(f"{group}.{key}", node, p) for key, p in given.items()}
     shared = {key: _value(f"{group}.{key}", node, p) for key, p in common.items()}
     return Option(group, kind, target, settings, shared, source_hash(target, *named(settings)))
 

@@ -50,10 +50,14 @@ def own_folders() -> list[Path]:
 
 
 @lru_cache(maxsize=1)
-def _plugin_folders() -> tuple[Path, ...]:
-    """Packages name themselves in the entry point group `bnexp.plugins`; they are not imported."""
-    found = (find_module(point.module) for point in entry_points(group=PLUGINS))
-    return tuple(path.parent for path in found if path is not None)
+def plugins() -> tuple[str, ...]:
+    """Packages that name themselves in the entry point group; they are not imported."""
+    return tuple(point.module for point in entry_points(group=PLUGINS))
+
+
+def _plugin_folders() -> list[Path]:
+    found = map(find_module, plugins())
+    return [path.parent for path in found if path is not None]
 
 
 def search_folders() -> list[Path]:
@@ -69,8 +73,15 @@ def definitions(group: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for path in sorted((folder / group).glob("*.yaml")):
             if path.stem not in seen:
                 seen.add(path.stem)
-                node = yaml.safe_load(path.read_text(encoding="utf-8"))
-                yield path.stem, node if isinstance(node, dict) else {}
+                yield path.stem, _node(path)
+
+
+def _node(path: Path) -> dict[str, Any]:
+    try:
+        node = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: no YAML ({' '.join(str(error).split())})") from error
+    return node if isinstance(node, dict) else {}
 
 
 def names(group: str) -> list[str]:

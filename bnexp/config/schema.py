@@ -130,7 +130,15 @@ class Config:
         return self.trainer.steps * self.trainer.batch_size
 
 
+USUAL = {"loss", "accuracy", "log_loss"}  # the metrics of every evaluation
 PLAIN = {"trainer": Trainer, "probes": Probes}  # groups whose target is not exchanged
+
+
+def target_of(group: str) -> str:
+    """The `_target_` of a group whose target is not exchanged."""
+    return f"{__name__}.{PLAIN[group].__name__}"
+
+
 VALUES = [item.name for item in fields(Config) if item.name not in GROUPS]
 
 
@@ -164,8 +172,11 @@ def _check(config: Config) -> None:
     if config.trainer.tensorboard:
         require("trainer.tensorboard=true", "tensorboard.summary", extra="tensorboard")
     for kind, words in (("probes", config.probes.record), ("metrics", config.metrics)):
-        if len(set(words)) < len(words):
+        called = [word.rpartition(":")[2] for word in words]
+        if len(set(called)) < len(called):
             raise ConfigError(f"{kind}: {', '.join(words)} must be named once each")
+        if taken := USUAL & set(called) if kind == "metrics" else set():
+            raise ConfigError(f"metrics: {', '.join(taken)} is recorded anyway; use another name")
         for word in words:
             part_target(kind, word)
     for word in config.probes.record:
@@ -185,7 +196,8 @@ def part_target(package: str, word: str) -> str:
     if options.REFERENCE.fullmatch(word):
         read(word)
         return word
-    modules = [f"{package}.{word}", f"bnexp.{package}.{word}"]
+    prefixes = ["", *(f"{plugin}." for plugin in places.plugins()), "bnexp."]
+    modules = [f"{prefix}{package}.{word}" for prefix in prefixes]
     for module in modules:
         if find_module(module):
             read(f"{module}:{word}")

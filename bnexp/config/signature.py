@@ -20,8 +20,10 @@ from typing import Any
 from bnexp.config import types
 from bnexp.config.errors import ConfigError
 
-_INSTALLED = re.compile(r"\.zip$|lib-dynload$|site-packages|dist-packages|/python3[^/]*$")
+INSTALLED = re.compile(r"\.zip$|lib-dynload$|site-packages|dist-packages|/python3[^/]*$")
 REQUIRED = inspect.Parameter.empty
+# A default that only the running module knows: the setting is left to it unless it is given.
+COMPUTED = type("Computed", (), {"__repr__": lambda _: "as the code computes it"})()
 _NAMES: dict[str, Any] = {
     **vars(builtins),
     **{name: getattr(typing, name) for name in ("Annotated", "Any", "Literal", "Optional")},
@@ -180,12 +182,18 @@ class _Module:
                 found = self.signature(base)
             except ConfigError:
                 continue
-            return Signature(self._path, _text(node), found.settings, found.provided)
-        return Signature(self._path, _text(node))
+            attributes = found.attributes | self._attributes(node)
+            text = _text(node) or found.doc
+            return Signature(
+                self._path, text, found.settings, found.provided, attributes=attributes
+            )
+        return Signature(self._path, _text(node), attributes=self._attributes(node))
 
     def _of_dataclass(self, node: ast.ClassDef) -> Signature:
         docs = _argument_docs(node)
-        settings = {}
+        settings: dict[str, Parameter] = {}
+        for base in map(ast.unparse, node.bases):
+            settings |= self.signature(base).settings
         for item in node.body:
             if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
                 name = item.target.id
@@ -218,11 +226,9 @@ class _Module:
     def _parameter(
         self, annotation: ast.expr | None, default: ast.expr | None, doc: str
     ) -> Parameter:
-        return Parameter(
-            Any if annotation is None else self._annotation(annotation),
-            REQUIRED if default is None else self._literal(default),
-            doc,
-        )
+        kind = Any if annotation is None else self._annotation(annotation)
+        value = REQUIRED if default is None else self._literal(default)
+        return Parameter(kind, value, doc)
 
     def _annotation(self, node: ast.expr) -> Any:
         """The type; `Any` where it is made of names that are not known here."""
@@ -237,18 +243,18 @@ class _Module:
         if factory := re.fullmatch(r"field\(default_factory=(list|dict)\)", ast.unparse(node)):
             return [] if factory[1] == "list" else {}
         try:
-            value = ast.literal_eval(node)
-        except ValueError:
+            value = eval(ast.unparse(node), {"__builtins__": {}})  # 2**7, but no names
+        except Exception:  # noqa: BLE001 (whatever an expression of the user's raises)
             value = self._constant(node)
         return list(value) if isinstance(value, tuple) else value
 
     def _constant(self, node: ast.expr) -> Any:
-        """The value of a name that the module sets to a literal; None for anything else."""
+        """The value of a name that the module sets to a literal; `COMPUTED` for anything else."""
         name = ast.unparse(node)
         for item in self._tree.body:
             if isinstance(item, ast.Assign) and ast.unparse(item.targets[0]) == name:
                 return self._literal(item.value)
-        return None
+        return COMPUTED
 
     def _attributes(self, node: ast.ClassDef | ast.FunctionDef) -> dict[str, Any]:
         """`thing.version = 2` in the module, or `version = 2` in the class."""
@@ -256,8 +262,9 @@ class _Module:
         found: dict[str, Any] = {}
         for prefix, body in ((f"{node.name}.", self._tree.body), ("", inside)):
             for item in body:
-                if isinstance(item, ast.Assign):
-                    name = ast.unparse(item.targets[0])
+                if isinstance(item, (ast.Assign, ast.AnnAssign)) and item.value is not None:
+                    target = item.targets[0] if isinstance(item, ast.Assign) else item.target
+                    name = ast.unparse(target)
                     if name.startswith(prefix) and name.removeprefix(prefix).isidentifier():
                         found[name.removeprefix(prefix)] = self._literal(item.value)
         return found
@@ -282,6 +289,8 @@ class _Module:
 
 def _evaluated(node: ast.expr, aliases: dict[str, ast.expr]) -> Any:
     """A type expression made of known names and of a module's aliases of such."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return _evaluated(ast.parse(node.value, mode="eval").body, aliases)
     try:
         return eval(ast.unparse(node), dict(_NAMES))
     except NameError as error:
@@ -291,6 +300,8 @@ def _evaluated(node: ast.expr, aliases: dict[str, ast.expr]) -> Any:
         known = {name: value for name, value in aliases.items() if name != error.name}
         text = re.sub(rf"\b{error.name}\b", f"({ast.unparse(alias)})", ast.unparse(node))
         return _evaluated(ast.parse(text, mode="eval").body, known)
+    except ValueError as error:  # of In
+        raise ConfigError(str(error)) from error
     except (AttributeError, TypeError, SyntaxError):
         return Any
 

@@ -2,10 +2,12 @@
 
 import ast
 import hashlib
+import sys
 from functools import lru_cache
 from pathlib import Path
 
-from bnexp.config.signature import find_module, split_target
+from bnexp.config.errors import ConfigError
+from bnexp.config.signature import INSTALLED, find_module, split_target
 
 # Told by result.json's versions, not by a hash of their source.
 LIBRARIES = ("bnexp", "keras", "tensorflow", "tf_keras")
@@ -33,17 +35,34 @@ def _collect(path: Path, files: dict[Path, str]) -> None:
     content, imported = _hashed(path, path.stat().st_mtime_ns)
     files[path] = content
     for name in imported:
-        if (path.parent / f"{name}.py").is_file():
-            _collect(path.parent / f"{name}.py", files)
+        beside = path.parent / f"{name}.py"
+        found = beside if beside.is_file() else _own_module(name)
+        if found is not None:
+            _collect(found, files)
+
+
+def _own_module(name: str) -> Path | None:
+    """The file of a module that is neither installed nor of the standard library."""
+    first = name.partition(".")[0]
+    if first in LIBRARIES or first in sys.stdlib_module_names:
+        return None
+    path = find_module(name)
+    return None if path is None or INSTALLED.search(str(path.parent)) else path
 
 
 @lru_cache(maxsize=256)
 def _hashed(path: Path, _mtime: int) -> tuple[str, tuple[str, ...]]:
     text = path.read_bytes()
-    imported = set()
-    for node in ast.walk(ast.parse(text)):
+    imported: set[str] = set()
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            imported |= {node.module or ""} | {alias.name for alias in node.names}
+            module = node.module or ""
+            names = {alias.name for alias in node.names}
+            imported |= {module, *names} | {f"{module}.{name}" for name in names if module}
         elif isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
     return hashlib.sha256(text).hexdigest(), tuple(sorted(imported))

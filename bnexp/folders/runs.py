@@ -17,7 +17,7 @@ import yaml
 
 from bnexp.config import Config, ConfigError, run_id, scientific
 from bnexp.config.options import GROUPS
-from bnexp.config.schema import build
+from bnexp.config.schema import PLAIN, build, target_of
 from bnexp.folders import tables
 from bnexp.folders.errors import RunError
 from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, PROBE_COLUMNS, write_atomically
@@ -259,9 +259,8 @@ def typed_config(folder: Path) -> Config:
     tree["data"].pop("_content_", None)
     if not all(isinstance(tree.get(group), dict) for group in GROUPS if group != "trainer"):
         raise RunError(f"{folder / 'config.yaml'}: written by version 0.1, and only to be analysed")
-    targets = {"trainer": "bnexp.config.schema.Trainer", "probes": "bnexp.config.schema.Probes"}
-    for group, target in targets.items():
-        tree[group] = {"_target_": target, **tree[group]}
+    for group in PLAIN:
+        tree[group] = {"_target_": target_of(group), **tree[group]}
     place = {"name": folder.parent.name or ".", "output_dir": str(folder.parent.parent)}
     try:
         return build(tree | place)

@@ -100,8 +100,8 @@ class SweepView:
     """
 
     def __init__(self, configs: Sequence[Config]) -> None:
-        self._costs = {runs.run_id(config): config.work for config in configs}
-        self._ended: dict[str, str] = {}
+        self._costs = {runs.run_folder(config): config.work for config in configs}
+        self._ended: dict[Path, str] = {}
         self._running: list[Config] = []
         self._began = self._printed = time.monotonic()
         self._console = Console(highlight=False, soft_wrap=True)
@@ -134,7 +134,7 @@ class SweepView:
 
     def ended(self, config: Config, result: dict[str, Any]) -> None:
         """Takes the result of a run."""
-        self._ended[runs.run_id(config)] = result["status"]
+        self._ended[runs.run_folder(config)] = result["status"]
         if result["status"] != runs.FINISHED:
             line = f"{runs.run_folder(config)}: {runs.summary(result)}"
             self._console.print(line, markup=False)
@@ -154,7 +154,7 @@ class SweepView:
 
     def _seconds_left(self) -> float | None:
         """By the share of the work, not of the runs, that is done."""
-        done = sum(self._costs[run_id] for run_id in self._ended)
+        done = sum(self._costs[folder] for folder in self._ended)
         if not done:
             return None
         left = sum(self._costs.values()) - done

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bnexp.config import Config, ConfigError, build
 from bnexp.config.compose import set_value
+from bnexp.config.options import GROUPS, owners_of
 from bnexp.config.schema import unknown_key
 from bnexp.folders import commands, runs
 from bnexp.training import interrupt
@@ -68,7 +69,7 @@ class Composer:
                 for one in wanted
                 for text in one
             )
-            if not held and key not in optional:
+            if not held and not (key in optional and _has_owner(key)):
                 raise unknown_key(key, self._composed(self._choices(wanted[0])))
         return [tuple(text for text in one if text not in lacking[one]) for one in wanted]
 
@@ -104,6 +105,12 @@ class Composer:
         assert isinstance(tree, dict)
         del tree["hydra"]
         return tree
+
+
+def _has_owner(key: str) -> bool:
+    """Whether some option has this key, though none that is chosen."""
+    group, _, name = key.partition(".")
+    return group in GROUPS and bool(owners_of(group, name))
 
 
 def _has(tree: Any, key: str) -> bool:
@@ -233,12 +240,12 @@ class PoolLauncher(Launcher):
         configs = [self.compose(overrides) for overrides in job_overrides]
         if not all(map(result_if_done, configs)):  # also of a search, which has no plan
             commands.record(configs[0].sweep_dir)
-        overrides = dict(zip(map(runs.run_id, configs), job_overrides, strict=True))
+        overrides = dict(zip(map(runs.run_folder, configs), job_overrides, strict=True))
         returns = []
         with SweepView(configs) as view:
             for config, result in run_in_pool(configs, self._n_jobs, view.running):
                 view.ended(config, result)
-                returns.append(_job_return(overrides[runs.run_id(config)], result))
+                returns.append(_job_return(overrides[runs.run_folder(config)], result))
                 if config.fail_fast and result["status"] == runs.FAILED:
                     break
         order = {tuple(job): place for place, job in enumerate(job_overrides)}

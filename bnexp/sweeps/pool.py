@@ -52,6 +52,7 @@ class _Pool:
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
+        self._others = set(multiprocessing.active_children())  # of whoever called us
         # never fork a process that has threads, as TensorFlow's has
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(processes, initializer=_begin_worker, context=context)
@@ -63,7 +64,8 @@ class _Pool:
     def __exit__(self, *_: object) -> None:
         """Stops all processes: at once if idle, else as soon as they have saved their state."""
         for process in multiprocessing.active_children():  # all at a time, not one by one
-            process.terminate()
+            if process not in self._others:
+                process.terminate()
         self._pool.stop()
         self._pool.join()
 

@@ -1,8 +1,8 @@
 """Reproduces the paper: every preset, then one small file of all runs, and the report.
 
 What is finished is not run again: after a failure or Ctrl-C the same command goes on. The run
-folders go to outputs/, and what is to be committed to outputs/reference/: `runs.parquet` (all
-runs of the presets, see bnexp/pack.py), `times.csv`, `environment.txt`, `commands.txt`, report/.
+folders go to outputs/, and what is to be committed to outputs/reference/: `runs.parquet` (all runs
+of the presets, see `bnexp pack`), `times.csv`, `environment.txt`, `commands.txt`, report/.
 
 Examples:
     bnexp reproduce                          everything

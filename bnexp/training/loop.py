@@ -31,6 +31,9 @@ from bnexp.training.program import Program, metric_name, program_for
 from bnexp.training.stopwatch import Part, Stopwatch
 from bnexp.training.tensorboard import EventFile, Events
 
+# whose settings `population` and `population_batches` are read after training
+EXACT_FOR = "bnexp.norms.batch.batch"
+
 
 class Reporter(Protocol):
     """Is told how a run goes."""
@@ -102,7 +105,7 @@ def train_and_evaluate(
     run = _Run(config, dataset, folder, report, watch)
     outcome = run.train()
     if outcome.status == runs.FINISHED:
-        if config.norm.get("population") == "exact":
+        if config.norm.target == EXACT_FOR and config.norm["population"] == "exact":
             with watch("evaluate"):
                 _use_exact_statistics(config, dataset, run.program)
         outcome.test = run.evaluate(dataset.test)

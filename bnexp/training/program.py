@@ -190,7 +190,8 @@ def metric_name(word: str) -> str:
 
 
 def _augmentation(config: Config) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None:
-    flip, crop = config.data.get("flip", False), config.data.get("crop", 0)
+    common = config.data.common
+    flip, crop = common.get("flip", False), common.get("crop", 0)
     if not (flip or crop):
         return None
     from bnexp.data.augment import augment
