@@ -19,6 +19,7 @@ from typing import Any
 from bnexp.command_line import one_line_errors
 from bnexp.config import Config, ConfigError, options, places
 from bnexp.config.compose import compose
+from bnexp.config.errors import reason
 from bnexp.training import backend
 
 SMALL = ("model=mlp", "optimizer=sgd", "init=glorot")
@@ -53,8 +54,7 @@ def check(overrides: Sequence[str], config_dir: str | None = None) -> bool:
             )
             print(f"{group}={option.kind}: {option.target}({settings})")
         backend.start(None)
-        tried = [_tried(name, test, config) for name, test in TESTS.items()]
-        return all(tried)
+        return all(_tried(name, test, config) for name, test in TESTS.items())
 
 
 def _last_of_each(overrides: Sequence[str]) -> list[str]:
@@ -66,8 +66,7 @@ def _tried(name: str, test: Callable[[Config], str], config: Config) -> bool:
     try:
         print(f"ok    {name}: {test(config)}", flush=True)
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises is what is asked for)
-        first = (str(error).splitlines() or [""])[0]
-        print(f"FAILS {name}: {type(error).__name__}: {first}", flush=True)
+        print(f"FAILS {name}: {type(error).__name__}: {reason(error)}", flush=True)
         return False
     return True
 
@@ -101,7 +100,8 @@ def _training(config: Config) -> str:
     for _ in range(2):
         result = execute(config, signals=False)
         if result["status"] != "finished":
-            raise ConfigError(str(result["error"] or f"{result['status']} within ten steps"))
+            error = result["error"] or {"message": f"{result['status']} within ten steps"}
+            raise ConfigError(error["message"])
         history = (config.sweep_dir / result["run_id"] / "history.csv").read_text(encoding="utf-8")
         results.append([line.rpartition(",")[0] for line in history.splitlines()])
         (config.sweep_dir / result["run_id"] / "result.json").unlink()

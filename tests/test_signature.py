@@ -159,3 +159,32 @@ def test_metrics_do_not_take_a_name_that_is_taken(module, tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             compose(f"metrics={words}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("norm/batch.yaml", "_target_: bnexp.norms.group.group", "there is a norm=batch already"),
+        ("norm/tabbed.yaml", "_target_:\tx\n\tb: 1", "norm.tabbed: no YAML"),
+        ("norm/listed.yaml", "- a", "holds no `key: value` lines"),
+        ("norm/bare.yaml", "momentum: 1", "lacks _target_"),
+        ("norm/odd.yaml", "_target_: bnexp.norms.batch.batch\nmomentun: 1", "did you mean"),
+        ("probes/gradients.py", "def gradients(scene): ...", "there twice"),
+    ],
+)
+def test_faults_of_a_users_files_are_told_in_a_line(tmp_path, monkeypatch, name, content, message):
+    monkeypatch.setattr("bnexp.config.places._own_folders", [])
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_text(content)
+    folder, stem = Path(name).parent.name, Path(name).stem
+    word = f"norm={stem}" if folder == "norm" else f"probes.record=[{stem}]"
+    with pytest.raises(ConfigError, match=message) as told:
+        compose("model=mlp", word, config_dir=tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_a_network_on_which_norm_would_have_no_effect_is_refused(module):
+    name = module("def net(input_shape, classes): ...")
+    with pytest.raises(ConfigError, match=r"takes no `unit`.*model=keras model\.builder="):
+        compose(f"model={name}:net")

@@ -11,11 +11,14 @@ import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from bnexp.config import ConfigError
+from bnexp.config.errors import reason
 from bnexp.config.places import own_folders
 
 NEEDED = {"figures": "draw", "claims": "CLAIMS"}
+OWN = "bnexp_own_"  # names of the user's modules
 LAST = 1000  # the place of a module that does not say its own
 
 
@@ -45,7 +48,7 @@ def own_files(kind: str) -> Iterator[Path]:
 
 
 def _loaded(kind: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"bnexp_own_{kind}_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{OWN}{kind}_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -58,6 +61,21 @@ def _loaded(kind: str, path: Path) -> ModuleType:
     if not hasattr(module, NEEDED[kind]):
         raise ConfigError(f"{path}: has no {NEEDED[kind]}, which a file in {kind}/ needs")
     return module
+
+
+def called(module: ModuleType, *arguments: Any) -> list[Any]:
+    """What the `draw` of a module yields.
+
+    Raises:
+        ConfigError: a user's fails, or yields nothing that can be drawn.
+    """
+    if not module.__name__.startswith(OWN):
+        return list(module.draw(*arguments))
+    try:
+        return list(module.draw(*arguments))
+    except Exception as error:
+        told = f"draw failed: {type(error).__name__}: {reason(error)}"
+        raise ConfigError(f"{module.__file__}: {told}") from error
 
 
 def own_code() -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
@@ -51,7 +52,8 @@ class OptionSource(FileConfigSource):
                 provider=self.provider, path=self.path, config=node, header={"package": None}
             )
         else:
-            result = super().load_config(config_path)
+            self._refuse_taken(group, name)
+            result = self._loaded(config_path)
             node = _container(result.config)
         if group in GROUPS:
             defaults = {"defaults": node.pop("defaults")} if "defaults" in node else {}
@@ -59,6 +61,25 @@ class OptionSource(FileConfigSource):
             node = defaults | options.filled(group, name, node, place)
         result.config = OmegaConf.create(node)
         return result
+
+    def _loaded(self, config_path: str) -> ConfigResult:
+        try:
+            result = super().load_config(config_path)
+        except yaml.YAMLError as error:
+            told = " ".join(str(error).split())
+            raise ConfigError(f"{self.path}/{config_path}: no YAML ({told})") from error
+        if not OmegaConf.is_dict(result.config):
+            raise ConfigError(f"{self.path}/{config_path}: holds no `key: value` lines")
+        return result
+
+    def _refuse_taken(self, group: str, name: str) -> None:
+        """A user's option must not take the place of one that others know by its name."""
+        shipped = places.shipped()
+        if Path(self.path) != shipped and (shipped / group / f"{name}.yaml").is_file():
+            raise ConfigError(
+                f"{self.path}/{group}/{name}.yaml: there is a {group}={name} already; choose "
+                "another name"
+            )
 
     def is_config(self, config_path: str) -> bool:
         return _is_reference(config_path) or super().is_config(config_path)

@@ -164,6 +164,13 @@ def build(composed: Mapping[str, Any]) -> Config:
 
 def _check(config: Config) -> None:
     """What concerns more than one key."""
+    given = read(config.model.target)
+    if not {"unit", "norm"} & (given.settings.keys() | given.provided):
+        raise ConfigError(
+            f"model={config.model.kind}: {config.model.target} takes no `unit`, so that norm= "
+            "would have no effect; an ordinary Keras builder goes as model=keras "
+            "model.builder=module:function"
+        )
     name = config.name
     if not name.strip() or Path(name).is_absolute() or ".." in Path(name).parts:
         raise ConfigError(f"name={name!r} must be a folder below output_dir")
@@ -198,10 +205,12 @@ def part_target(package: str, word: str) -> str:
         return word
     prefixes = ["", *(f"{plugin}." for plugin in places.plugins()), "bnexp."]
     modules = [f"{prefix}{package}.{word}" for prefix in prefixes]
-    for module in modules:
-        if find_module(module):
-            read(f"{module}:{word}")
-            return f"{module}:{word}"
+    found = [module for module in modules if find_module(module)]
+    if len(found) > 1:
+        raise ConfigError(f"{package}: {word} is there twice ({', '.join(found)}); rename yours")
+    if found:
+        read(f"{found[0]}:{word}")
+        return f"{found[0]}:{word}"
     known = part_names(package)
     label = "probes.record" if package == "probes" else package
     raise ConfigError(

@@ -68,7 +68,9 @@ class Recorder:
         return found
 
 
-def _rows(target: str, rows: Iterable[Any]) -> Iterator[Row]:
+def _rows(target: str, rows: Iterable[Any] | None) -> Iterator[Row]:
+    if rows is None:
+        raise ConfigError(f"{target}: a probe yields bnexp.probes.Row, and this returns nothing")
     for row in rows:
         if not (isinstance(row, tuple) and len(row) == len(Row._fields)):
             raise ConfigError(f"{target}: a probe yields bnexp.probes.Row, not {row!r:.80}")

@@ -9,6 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bnexp.config import Config, ConfigError
+from bnexp.config.errors import reason
 from bnexp.config.places import importable, use_folder
 from bnexp.config.source import needs_tensorflow
 from bnexp.data.loading import load
@@ -159,5 +160,5 @@ def _trained(
 
 def failure(error: BaseException) -> dict[str, Any]:
     """The result of a run that an exception ended."""
-    message = str(error).split("\n")[0]
-    return {"status": runs.FAILED, "error": {"type": type(error).__name__, "message": message}}
+    told = {"type": type(error).__name__, "message": reason(error)}
+    return {"status": runs.FAILED, "error": told}

@@ -5,6 +5,7 @@ from functools import partial
 import keras
 
 from bnexp.config import Config, ConfigError
+from bnexp.config.errors import reason
 from bnexp.config.signature import read
 from bnexp.networks.chance import reproducible
 from bnexp.networks.initial import initialize
@@ -35,8 +36,8 @@ def build_model(config: Config, input_shape: tuple[int, ...], classes: int) -> k
             norm,
             option["activation"],
             policy,
-            position=config.norm.get("position", "pre"),
-            bias=config.norm.get("bias", False),
+            position=config.norm.common.get("position", "pre"),
+            bias=config.norm.common.get("bias", False),
             jit=getattr(option.load(), "jit", False),
         )
     given |= {key: value for key, value in (("norm", norm), ("policy", policy)) if key in names}
@@ -46,8 +47,8 @@ def build_model(config: Config, input_shape: tuple[int, ...], classes: int) -> k
     except ConfigError:
         raise
     except ValueError as error:  # a layer that does not fit its inputs
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"model={option.kind} norm={config.norm.kind}: {reason}") from error
+        told = f"model={option.kind} norm={config.norm.kind}: {reason(error)}"
+        raise ConfigError(told) from error
     if not isinstance(model, keras.Model):
         raise ConfigError(f"model={option.kind}: {option.target} returns no keras.Model")
     if tuple(model.output_shape) != (None, classes):

@@ -6,11 +6,17 @@ from bnexp.analysis import parts
 from bnexp.analysis.claims.model import Claim, Judgement
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import MeasureError
+from bnexp.config import ConfigError
 
 
 def all_claims() -> list[Claim]:
     """In the order of the tables: what the paper shows first, first; then the user's own."""
-    return [claim for module in parts.modules("claims") for claim in module.CLAIMS]
+    found = []
+    for module in parts.modules("claims"):
+        if not all(isinstance(claim, Claim) for claim in module.CLAIMS):
+            raise ConfigError(f"{module.__file__}: CLAIMS must be a list of Claim")
+        found += list(module.CLAIMS)
+    return found
 
 
 def judge(found: Runs) -> list[Judgement]:

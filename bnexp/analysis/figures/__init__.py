@@ -32,7 +32,8 @@ def sweep_figures(runs: Runs, metrics: Sequence[str] = METRICS, x: str = "step")
     """Every figure that the runs of one sweep allow."""
     wanted = Wanted(metrics, x)
     with matplotlib.rc_context(style.RC):
-        return [one for module in parts.modules("figures") for one in module.draw(runs, wanted)]
+        modules = parts.modules("figures")
+        return [one for module in modules for one in parts.called(module, runs, wanted)]
 
 
 def claims_figures(claims: pd.DataFrame) -> list[Drawing]:

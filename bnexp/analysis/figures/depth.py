@@ -59,5 +59,5 @@ def _draw(runs: Runs) -> Figure:
 
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:
     """The figure, once a run has ended."""
-    if panels.has_ended(runs):
+    if panels.has_ended(runs) and HIDDEN in runs.runs:
         yield from depth(runs)
