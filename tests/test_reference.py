@@ -26,7 +26,6 @@ from bnexp.training import backend
 from bnexp.training.loop import train_and_evaluate
 
 REFERENCE = ROOT / "outputs" / "reference"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMITTED = pd.read_csv(REFERENCE / "report" / "tables" / "claims.csv", keep_default_na=False)
 
 
@@ -53,7 +52,7 @@ def test_every_run_ended(packed: Content):
     assert statuses <= {FINISHED, DIVERGED}
 
 
-def test_one_commit_made_every_run_but_those_that_the_readme_names(found: Runs):
+def test_one_commit_made_every_run_but_those_that_docs_name(found: Runs):
     commits = found.runs.groupby("sweep")["git_commit"].unique()
     for made in commits:
         assert len(made) == 1
@@ -96,20 +95,6 @@ def test_times_tell_of_every_preset_and_of_nearly_every_second():
         assert int(row["profiled"]) == int(row["runs"]) > 0
         parts = sum(float(row[part]) for part in reproduce.COLUMNS[5:])
         assert parts == pytest.approx(float(row["total"]), abs=0.05)
-
-
-def test_the_readme_has_the_claims_what_was_not_reproduced_and_the_times():
-    columns = ["claim", "part", "verdict", "effect", "n", "source"]
-    claims = pd.read_csv(REFERENCE / "report" / "tables" / "claims.csv")
-    text = tables.claims_text(claims.fillna({"part": ""}))
-    assert text[columns].fillna("").to_markdown(index=False) in README
-    flat = " ".join(README.split())
-    judged = claims[~claims["beside"]]
-    for _, row in judged[judged["verdict"] != "supported"].iterrows():
-        assert row["sentence"] in flat
-    for verdict, count in judged["verdict"].value_counts().items():
-        assert f"{count} {verdict}" in flat or f"{count} are {verdict}" in flat
-    assert reproduce.times_text(reproduce.read_rows(REFERENCE / reproduce.TIMES)) in README
 
 
 def test_presets_say_how_many_runs_they_are():
