@@ -1,6 +1,6 @@
 """bnexp: what does Batch Normalization do to training?
 
-From top to bottom as data flows; nothing imports what stands below it:
+From top to bottom as data flows:
 
     config/       conf/ and the command line to a checked config for each run, and its identity
     data/         images and labels, one source a file

@@ -10,6 +10,7 @@ import pytest
 from conftest import SMALL, environment
 
 import bnexp
+from bnexp.analysis import sweep_figures
 from bnexp.config import ConfigError
 from bnexp.folders.errors import RunError
 
@@ -106,3 +107,51 @@ def test_a_run_of_its_own_numbers_is_the_command_lines(tmp_path):
         line.rpartition(",")[0] for line in lines[1]
     ]
     assert np.isfinite(run.history["val_loss"]).all()
+
+
+NESTED = """
+import keras
+
+
+def block(x, maps):
+    inner = keras.Sequential(
+        [keras.layers.Conv2D(maps, 3, padding="same", use_bias=False),
+         keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    )
+    return keras.layers.Add()([keras.layers.Conv2D(maps, 1)(x), inner(x)])
+
+
+def resnet(input_shape, classes, blocks=2):
+    x = images = keras.Input(input_shape)
+    for maps in range(4, 4 + blocks):
+        inputs = keras.Input(x.shape[1:])
+        x = keras.Model(inputs, block(inputs, maps))(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, keras.layers.Dense(classes, activation="softmax")(x))
+"""
+
+
+def test_a_users_network_with_nested_blocks_is_swept_probed_and_drawn(tmp_path, npz, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_nested_net.py").write_text(NESTED)
+    runs = bnexp.sweep(
+        "model=keras",
+        "model.builder=own_nested_net:resnet",
+        "model.arguments={blocks: 3}",
+        "norm=none,batch,group",
+        "norm.groups=1",
+        "data=npz",
+        f"data.path={npz}",
+        "probes.record=[gradients,population]",
+        "trainer.steps=10",
+        "trainer.batch_size=20",
+        "trainer.eval_every=5",
+        f"output_dir={tmp_path}",
+    )
+    assert sorted(runs.runs["arm"]) == ["batch", "group", "none"]
+    assert (runs.runs["status"] == "finished").all()
+    norms = runs.probes[(runs.probes["statistic"] == "weight_norm") & (runs.probes["step"] == 0)]
+    assert norms.groupby("layer")["value"].nunique().max() == 1  # the arms start alike
+    assert norms["layer"].nunique() == 6
+    names = {drawing.name for drawing in sweep_figures(runs)}
+    assert {"val_accuracy", "gradient_norm", "population_gap"} <= names
