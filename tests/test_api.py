@@ -155,3 +155,21 @@ def test_a_users_network_with_nested_blocks_is_swept_probed_and_drawn(tmp_path, 
     assert norms["layer"].nunique() == 6
     names = {drawing.name for drawing in sweep_figures(runs)}
     assert {"val_accuracy", "gradient_norm", "population_gap"} <= names
+
+
+def test_a_script_needs_no_guard_to_sweep(tmp_path, npz):
+    script = tmp_path / "plain_script.py"
+    words = [*SMALL, "norm=none,batch", "data=npz", f"data.path={npz}", "trainer.steps=10"]
+    script.write_text(
+        f"import bnexp\nprint('started')\nruns = bnexp.sweep(*{words!r})\nprint(len(runs.runs))\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("started") == 1
+    assert finished.stdout.split()[-1] == "2"

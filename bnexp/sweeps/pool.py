@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -52,6 +53,7 @@ class _Pool:
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
+        self._hidden: dict[str, Any] = {}
         self._others = set(multiprocessing.active_children())  # of whoever called us
         # never fork a process that has threads, as TensorFlow's has
         context = multiprocessing.get_context("spawn")
@@ -59,6 +61,7 @@ class _Pool:
         self._pending: dict[ProcessFuture, Config] = {}
 
     def __enter__(self) -> "_Pool":
+        self._hidden = _hide_main()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,6 +71,7 @@ class _Pool:
                 process.terminate()
         self._pool.stop()
         self._pool.join()
+        vars(sys.modules["__main__"]).update(self._hidden)
 
     def run(
         self, queue: deque[Config], watch: Callable[[list[Config]], None]
@@ -100,6 +104,18 @@ class _Pool:
             time.sleep(POLL_SECONDS)
             return set()
         return wait(self._pending, POLL_SECONDS, return_when=FIRST_COMPLETED).done
+
+
+def _hide_main() -> dict[str, Any]:
+    """Keeps new processes from running the script that started this one, which has no guard.
+
+    What they do stands in this package. Returns what is to be put back.
+    """
+    main = vars(sys.modules["__main__"])
+    hidden = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    main.pop("__file__", None)
+    main["__spec__"] = None
+    return hidden
 
 
 def _result_of(future: ProcessFuture) -> Result:

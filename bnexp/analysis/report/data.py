@@ -172,7 +172,8 @@ def _metrics(runs: Runs) -> list[str]:
     """The history's columns that are curves: the usual ones first, then further metrics."""
     further = [name for name in runs.history if str(name).startswith("val_")]
     names = [*style.METRIC_LABELS, *map(str, further)]
-    return [name for name in dict.fromkeys(names) if name in runs.history]
+    known = [name for name in dict.fromkeys(names) if name in runs.history]
+    return [name for name in known if runs.history[name].notna().any()]
 
 
 def _metric(runs: Runs, groups: pd.DataFrame, name: str, grids: _Grids) -> dict[str, Any]:
