@@ -31,5 +31,5 @@ def main() -> None:
     print(compared[["arm", "n", "difference", "low", "high", "verdict"]].round(3))
 
 
-if __name__ == "__main__":  # the sweep's processes import this file
+if __name__ == "__main__":
     main()

@@ -112,7 +112,7 @@ def _hide_main() -> dict[str, Any]:
     What they do stands in this package. Returns what is to be put back.
     """
     main = vars(sys.modules["__main__"])
-    hidden = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    hidden: dict[str, Any] = {k: main[k] for k in ("__file__", "__spec__") if k in main}
     main.pop("__file__", None)
     main["__spec__"] = None
     return hidden
