@@ -8,6 +8,7 @@ from bnexp import __version__
 # name -> (module whose main(arguments) does it, what it does)
 COMMANDS = {
     "run": ("bnexp.run", "train: one run, or with --multirun a sweep"),
+    "trial": ("bnexp.sweeps.trial_command", "which arm is better, every arm tuned alike"),
     "plot": ("bnexp.analysis.command", "figures, tables, verdicts and a report page"),
     "evaluate": ("bnexp.evaluate", "test a kept network again"),
     "options": ("bnexp.options", "what there is to choose, and what every setting means"),
@@ -21,6 +22,7 @@ EXAMPLES = """
   bnexp run norm=none seed=1
   bnexp run --multirun norm=none,batch optimizer.lr=0.01,0.1 seed=0,1,2
   bnexp run experiment=quickstart
+  bnexp trial model=mlp trainer.steps=2000
   bnexp plot outputs/quickstart
 """
 

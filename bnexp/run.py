@@ -19,7 +19,13 @@ from omegaconf import DictConfig
 
 from bnexp.command_line import bad_input, one_line_errors
 from bnexp.config import Config, ConfigError, build, places
-from bnexp.config.compose import check_words, plain, preset_parameters, swept_groups
+from bnexp.config.compose import (
+    check_words,
+    named_presets,
+    plain,
+    preset_parameters,
+    swept_groups,
+)
 from bnexp.folders import commands
 from bnexp.folders.runs import FAILED, RunError, made_by, objective, run_folder, summary
 from bnexp.sweeps.execute import BUSY, execute, result_if_done
@@ -100,8 +106,36 @@ def hydra_arguments(given: Sequence[str]) -> list[str]:
     if known.config_dir:
         folders = [str(Path(folder).expanduser().absolute()) for folder in known.config_dir]
         rest.append(f"config_dirs={folders}")
+    rest = _of_trials(rest)
     check_words([word for word in rest if "=" in word and not word.startswith("-")])
     return _left_to_the_sweep(rest)
+
+
+def _of_trials(arguments: list[str]) -> list[str]:
+    """The arguments with what a trial needs: its sweeper, its folder, its words in quotes.
+
+    A preset is a trial if it has settings `trial.*`; a config's own choice of a sweeper comes
+    before that of its presets.
+    """
+    given = {word.partition("=")[0] for word in arguments}
+    words = [_quoted(word) for word in arguments]
+    if "hydra/sweeper" not in given and any(
+        "trial" in node for _, node in named_presets(arguments)
+    ):
+        words.append("hydra/sweeper=trial")
+    if "hydra/sweeper=trial" not in words:
+        return words
+    words.append("hydra.mode=MULTIRUN")
+    return words if given & {"name", "experiment"} else [*words, "name=trial"]
+
+
+def _quoted(word: str) -> str:
+    """Words within a word, as trial.arms=norm=none,batch, would be taken for a sweep of it."""
+    key, _, value = word.partition("=")
+    within = key in ("trial.arms", "trial.tune", "trial.tuning") and not re.match(
+        r"[\['\"{]", value
+    )
+    return f'{key}="{value}"' if within else word
 
 
 def _left_to_the_sweep(arguments: list[str]) -> list[str]:

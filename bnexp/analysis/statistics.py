@@ -6,23 +6,34 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 CONFIDENCE = 0.95
-MIN_SEEDS = 3  # fewer are never enough for a verdict, nor for a band worth drawing
+EQUIVALENCE = 0.90  # of the interval of two one-sided tests at 5% each
+POWER = 0.8  # with which an effect is called detectable
+MIN_SEEDS = 3  # fewer are not enough for a band worth drawing
+MIN_JUDGED = 3  # fewer are never enough for a verdict
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
+EQUAL = "equal"
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95% interval; NaN where n is too small."""
+    """A mean with its 95% interval; NaN where n is too small.
+
+    Attributes:
+        n, mean, sd: of the values, one a seed; `sd` with n - 1.
+        low, high: Student-t interval.
+        values: what it was made of.
+    """
 
     n: int
     mean: float
     sd: float
     low: float
     high: float
+    values: Sequence[float] = ()
 
     @property
     def half_width(self) -> float:
@@ -30,8 +41,8 @@ class Estimate:
 
     def scaled(self, factor: float) -> "Estimate":
         """The same in a unit that is 1 / factor as large (factor > 0)."""
-        figures = (self.mean, self.sd, self.low, self.high)
-        return Estimate(self.n, *(factor * figure for figure in figures))
+        mean, sd, low, high = (factor * x for x in (self.mean, self.sd, self.low, self.high))
+        return Estimate(self.n, mean, sd, low, high, [factor * x for x in self.values])
 
 
 NO_ESTIMATE = Estimate(0, np.nan, np.nan, np.nan, np.nan)
@@ -52,10 +63,10 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
         return NO_ESTIMATE
     mean = float(x.mean())
     if n == 1:
-        return Estimate(1, mean, np.nan, np.nan, np.nan)
+        return Estimate(1, mean, np.nan, np.nan, np.nan, x.tolist())
     sd = float(x.std(ddof=1))
     half = float(t_quantile(n - 1, confidence)) * sd / np.sqrt(n)
-    return Estimate(n, mean, sd, mean - half, mean + half)
+    return Estimate(n, mean, sd, mean - half, mean + half, x.tolist())
 
 
 def paired_difference(a: pd.Series, b: pd.Series) -> Estimate:
@@ -96,39 +107,152 @@ def bootstrap_interval(
     return float(drawn[low]), float(drawn[high])
 
 
-def rule_r(effect: Estimate, null: float = 0.0) -> str:
-    """The verdict on "the effect is above `null`" (rule R).
+def rule_r(effect: Estimate, delta: float = 0.0) -> str:
+    """The verdict on "the effect is above `delta`": rule R(δ).
 
-    Supported if the interval lies wholly above, contradicted if wholly below, else
-    inconclusive; always inconclusive with fewer than three seeds.
+    Supported if the 95% interval lies wholly above, contradicted if wholly below, else
+    inconclusive; always inconclusive with fewer than `MIN_JUDGED` seeds.
     """
-    if effect.n < MIN_SEEDS:
+    if effect.n < MIN_JUDGED:
         return INCONCLUSIVE
-    if effect.low > null:
+    if effect.low > delta:
         return SUPPORTED
-    return CONTRADICTED if effect.high < null else INCONCLUSIVE
+    return CONTRADICTED if effect.high < delta else INCONCLUSIVE
+
+
+def rule_e(effect: Estimate, margin: float) -> str:
+    """The verdict on "the effect is within ± `margin`": rule E(m), two one-sided tests.
+
+    Equal if the 90% interval lies within, contradicted if wholly outside, else inconclusive.
+    """
+    low, high = _equivalence_interval(effect)
+    if effect.n < MIN_JUDGED:
+        return INCONCLUSIVE
+    if -margin < low and high < margin:
+        return EQUAL
+    return CONTRADICTED if low > margin or high < -margin else INCONCLUSIVE
+
+
+def no_worse(effect: Estimate, margin: float) -> str:
+    """The verdict on "no more than `margin` below 0": the lower half of rule E(m)."""
+    low, high = _equivalence_interval(effect)
+    if effect.n < MIN_JUDGED:
+        return INCONCLUSIVE
+    if low > -margin:
+        return SUPPORTED
+    return CONTRADICTED if high < -margin else INCONCLUSIVE
+
+
+def _equivalence_interval(effect: Estimate) -> tuple[float, float]:
+    if effect.n < 2:
+        return np.nan, np.nan
+    half = float(t_quantile(effect.n - 1, EQUIVALENCE)) * effect.sd / np.sqrt(effect.n)
+    return effect.mean - half, effect.mean + half
 
 
 def p_value(effect: Estimate, null: float = 0.0) -> float:
     """Two-sided Student-t probability of a mean this far from `null`; NaN for n < 2."""
+    if effect.sd == 0:
+        return 1.0 if effect.mean == null else 0.0
+    above = p_above(effect, null)
+    return 2 * min(above, 1 - above)
+
+
+def p_above(effect: Estimate, null: float) -> float:
+    """One-sided Student-t probability of a mean this far above `null`; NaN for n < 2."""
     if effect.n < 2:
         return np.nan
     if effect.sd == 0:
-        return 1.0 if effect.mean == null else 0.0
-    t = (effect.mean - null) / (effect.sd / np.sqrt(effect.n))
-    return float(2 * stats.t.sf(abs(t), effect.n - 1))
+        return 0.0 if effect.mean > null else 1.0
+    return float(stats.t.sf((effect.mean - null) / (effect.sd / np.sqrt(effect.n)), effect.n - 1))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def p_within(effect: Estimate, margin: float) -> float:
+    """Of two one-sided tests (Schuirmann 1987) that the mean is not within ± `margin`."""
+    mirrored = Estimate(effect.n, -effect.mean, effect.sd, -effect.high, -effect.low)
+    return max(p_above(effect, -margin), p_above(mirrored, -margin))
+
+
+def sign_flip_p(values: ArrayLike, null: float = 0.0) -> float:
+    """Exact two-sided p of a paired permutation test (Fisher 1935): all 2ⁿ signs of differences.
+
+    The share of sign assignments whose mean lies at least as far from 0 as the one seen. It
+    cannot go below 2 / 2ⁿ. The sums of two halves are sorted and paired, so that n = 40 is exact
+    too.
+
+    Args:
+        values: one difference a seed.
+        null: what is subtracted from each.
+
+    Returns:
+        NaN without values.
+    """
+    x = np.asarray(values, float) - null
+    if not len(x):
+        return np.nan
+    first, second = (_signed_sums(half) for half in (x[: len(x) // 2], x[len(x) // 2 :]))
+    goal = abs(x.sum()) * (1 - 1e-12) - 1e-12 * np.abs(x).sum()  # rounding makes no difference
+    second.sort()
+    above = len(second) - np.searchsorted(second, goal - first, side="left")
+    below = np.searchsorted(second, -goal - first, side="right")
+    if goal <= 0:
+        return 1.0
+    return float((above.sum() + below.sum()) / (len(first) * len(second)))
+
+
+def _signed_sums(values: np.ndarray) -> np.ndarray:
+    """The sums of the values under all assignments of signs."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums + value, sums - value])
+    return sums
+
+
+def sign_test_p(values: ArrayLike, null: float = 0.0) -> float:
+    """Exact two-sided binomial p that differences lie on both sides of `null` alike.
+
+    Only the order counts, so differences may be infinite; NaN (both infinite) and ties are left
+    out.
+    """
+    x = np.asarray(values, float)
+    x = x[~np.isnan(x) & (x != null)]
+    return float(stats.binomtest(int((x > null).sum()), len(x)).pvalue) if len(x) else 1.0
+
+
+def detectable(effect: Estimate, power: float = POWER, alpha: float = 1 - CONFIDENCE) -> float:
+    """The smallest effect that a two-sided paired t-test finds with this power.
+
+    At the spread that was seen (noncentral t). NaN for n < 2.
+    """
+    if effect.n < 2 or not np.isfinite(effect.sd):
+        return np.nan
+    if effect.sd == 0:
+        return 0.0
+    freedom = effect.n - 1
+    critical = stats.t.isf(alpha / 2, freedom)
+
+    def lacking(shift: float) -> float:
+        found = stats.nct.sf(critical, freedom, shift) + stats.nct.cdf(-critical, freedom, shift)
+        return float(found) - power
+
+    high = 2 * (critical + stats.norm.isf(1 - power))
+    return float(optimize.brentq(lacking, 0, high) * effect.sd / np.sqrt(effect.n))
+
+
+def holm(p_values: Sequence[float], family: int | None = None) -> list[float]:
     """Probabilities corrected for judging so many claims at once (Holm 1979); NaNs stay.
 
     Sorted ascending, the k-th of m is multiplied by m - k + 1, and none is below the one
     before it nor above 1.
+
+    Args:
+        p_values: of what was judged; NaN: was not.
+        family: m, where more belong to the family than were judged; None: those judged.
     """
     p = np.asarray(p_values, float)
     known = np.flatnonzero(~np.isnan(p))
     order = known[np.argsort(p[known], kind="stable")]
-    factors = len(order) - np.arange(len(order))
+    factors = (len(order) if family is None else family) - np.arange(len(order))
     corrected = np.full(len(p), np.nan)
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
     return corrected.tolist()

@@ -32,6 +32,7 @@ from bnexp.config.schema import Config, build
 OmegaConf.register_new_resolver("floordiv", lambda a, b: int(a) // int(b), replace=True)
 
 SCHEME = "bnexp"
+APART = ("hydra", "trial")  # parts of a composed config that say how runs are made up, not what
 
 
 class OptionSource(FileConfigSource):
@@ -231,13 +232,13 @@ def _refuse_sweep(text: str) -> None:
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:
-    """A composed config as nested plain values, without Hydra's own part.
+    """A composed config as nested plain values, without the parts that are no run's.
 
     Raises:
         ConfigError: an interpolation that leads nowhere.
     """
     try:
-        ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+        ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key not in APART])
         return _container(ours, resolve=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
@@ -259,13 +260,17 @@ def set_value(tree: dict[str, Any], key: str, value: Any) -> bool:
 
 def preset_parameters(arguments: Sequence[str]) -> list[str]:
     """What the presets that are named sweep over, as overrides."""
-    chosen = [word.partition("=")[2] for word in arguments if word.startswith("experiment=")]
     found = []
-    for name, node in places.definitions("experiment"):
-        if name in chosen:
-            sweeper = (node.get("hydra") or {}).get("sweeper") or {}
-            found += [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    for _, node in named_presets(arguments):
+        sweeper = (node.get("hydra") or {}).get("sweeper") or {}
+        found += [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     return found
+
+
+def named_presets(arguments: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The presets that are named, as their files have them."""
+    chosen = [word.partition("=")[2] for word in arguments if word.startswith("experiment=")]
+    return [(name, node) for name, node in places.definitions("experiment") if name in chosen]
 
 
 def swept_groups(arguments: Sequence[str]) -> set[str]:

@@ -3,10 +3,11 @@
 What is not Hydra's is in `plan.py` and `pool.py`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
@@ -17,11 +18,17 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from bnexp.config import Config, ConfigError, build
-from bnexp.config.compose import set_value
+from bnexp.config.compose import APART, set_value
 from bnexp.config.options import GROUPS, owners_of
 from bnexp.config.schema import unknown_key
 from bnexp.folders import commands, runs
 from bnexp.training import interrupt
+
+if TYPE_CHECKING:  # what a run needs and --help does not is imported where it is used
+    from rich.console import Console
+
+    from bnexp.sweeps.plan import Job
+    from bnexp.sweeps.pool import Workers
 
 Combination = tuple[str, ...]
 
@@ -73,6 +80,11 @@ class Composer:
                 raise unknown_key(key, self._composed(self._choices(wanted[0])))
         return [tuple(text for text in one if text not in lacking[one]) for one in wanted]
 
+    def fitted(self, combination: Combination) -> Combination:
+        """A combination without the keys that its options do not have."""
+        lacking = self._lacking(combination)
+        return tuple(text for text in combination if text not in lacking)
+
     def _lacking(self, combination: Combination) -> set[str]:
         tree = self._composed(self._choices(combination))
         plain = (text for text in combination if not self._is_choice(text))
@@ -103,8 +115,7 @@ class Composer:
         composed = self._loader.load_sweep_config(self._config, list(overrides))
         tree = OmegaConf.to_container(composed, resolve=False)
         assert isinstance(tree, dict)
-        del tree["hydra"]
-        return tree
+        return {key: value for key, value in tree.items() if key not in APART}
 
 
 def _has_owner(key: str) -> bool:
@@ -152,7 +163,7 @@ class GridSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from rich.console import Console
 
-        from bnexp.sweeps.plan import failures, make_plan, print_failures
+        from bnexp.sweeps.plan import make_plan
 
         console = Console(highlight=False, soft_wrap=True)
         jobs = self.jobs(arguments)
@@ -163,7 +174,16 @@ class GridSweeper(BasicSweeper):
         if jobs[0].config.dry_run:
             console.print(plan.listing(), markup=False)
             return None
-        todo = plan.todo
+        return self.carry_out(plan.todo, console)
+
+    def carry_out(self, todo: "Sequence[Job]", console: "Console") -> Any:
+        """Hands jobs to the launcher; returns what it returns.
+
+        Raises:
+            SystemExit: runs failed; a table of them is printed.
+        """
+        from bnexp.sweeps.plan import failures, print_failures
+
         if not todo:
             return None
         for folder in {job.config.sweep_dir for job in todo}:
@@ -192,7 +212,7 @@ class GridSweeper(BasicSweeper):
             raise SystemExit(1)
         return returns
 
-    def jobs(self, arguments: list[str]) -> list[Any]:
+    def jobs(self, arguments: list[str]) -> "list[Job]":
         """The runs that the arguments and the preset ask for, in order."""
         from bnexp.sweeps.plan import Job
 
@@ -224,6 +244,16 @@ class PoolLauncher(Launcher):
 
     def __init__(self, n_jobs: int) -> None:
         self._n_jobs = n_jobs
+        self._kept: Workers | None = None
+
+    @contextmanager
+    def keeping(self) -> "Iterator[Workers]":
+        """Within, the processes of one launch serve the next too."""
+        from bnexp.sweeps.pool import Workers
+
+        with Workers(self._n_jobs, idle=True) as self._kept:
+            yield self._kept
+        self._kept = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -235,15 +265,16 @@ class PoolLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         from bnexp.sweeps.console import SweepView
         from bnexp.sweeps.execute import result_if_done
-        from bnexp.sweeps.pool import run_in_pool
+        from bnexp.sweeps.pool import Workers
 
         configs = [self.compose(overrides) for overrides in job_overrides]
         if not all(map(result_if_done, configs)):  # also of a search, which has no plan
             commands.record(configs[0].sweep_dir)
         overrides = dict(zip(map(runs.run_folder, configs), job_overrides, strict=True))
         returns = []
-        with SweepView(configs) as view:
-            for config, result in run_in_pool(configs, self._n_jobs, view.running):
+        workers = nullcontext(self._kept) if self._kept else Workers(self._n_jobs)
+        with SweepView(configs) as view, workers as pool:
+            for config, result in pool.run(configs, view.running):
                 view.ended(config, result)
                 returns.append(_job_return(overrides[runs.run_folder(config)], result))
                 if config.fail_fast and result["status"] == runs.FAILED:

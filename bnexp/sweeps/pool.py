@@ -23,29 +23,57 @@ Result = dict[str, Any]
 POLL_SECONDS = 0.5
 
 
-def run_in_pool(
-    configs: Sequence[Config], n_jobs: int, watch: Callable[[list[Config]], None]
-) -> Iterator[tuple[Config, Result]]:
-    """Carries out runs and yields each as it ends.
+class Workers:
+    """Processes that carry out runs; a context manager, which ends them.
 
     A run whose process is killed is reported as failed; its checkpoint stays, and the others
     go on. A run that another sweep is running is waited for.
 
     Args:
-        configs: what to run, in this order.
         n_jobs: processes at a time; -1: one a core.
-        watch: is told now and then which runs are going on.
+        idle: start also those that the first runs do not need, as more runs will come.
 
     Raises:
         ConfigError: a number of processes that cannot be.
     """
-    if n_jobs != -1 and n_jobs < 1:
-        raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: -1, or 1 and more")
-    processes = backend.available_cores() if n_jobs == -1 else n_jobs
-    queue = deque(configs)
-    while queue:
-        with _Pool(min(processes, len(queue))) as pool:
-            yield from pool.run(queue, watch)
+
+    def __init__(self, n_jobs: int, *, idle: bool = False) -> None:
+        if n_jobs != -1 and n_jobs < 1:
+            raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: -1, or 1 and more")
+        self._processes = backend.available_cores() if n_jobs == -1 else n_jobs
+        self._idle = idle
+        self._pool: _Pool | None = None
+
+    @property
+    def processes(self) -> int:
+        """How many at a time."""
+        return self._processes
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool:
+            self._pool.__exit__()
+
+    def run(
+        self, configs: Sequence[Config], watch: Callable[[list[Config]], None]
+    ) -> Iterator[tuple[Config, Result]]:
+        """Carries out runs and yields each as it ends.
+
+        Args:
+            configs: what to run, in this order.
+            watch: is told now and then which runs are going on.
+        """
+        queue = deque(configs)
+        while queue:
+            if self._pool is None:
+                needed = self._processes if self._idle else min(self._processes, len(queue))
+                self._pool = _Pool(needed).__enter__()
+            yield from self._pool.run(queue, watch)
+            if queue:  # it broke
+                self._pool.__exit__()
+                self._pool = None
 
 
 class _Pool:

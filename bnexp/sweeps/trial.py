@@ -1,0 +1,342 @@
+"""A trial: the runs behind arms, nuisance settings and seeds, and what it writes down.
+
+What is wanted next, and what is chosen, is decided in `tuning.py` from the runs that are there; so
+a trial that was stopped goes on when the same command is given again.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from bnexp.config import Config, ConfigError, run_id, scientific
+from bnexp.folders import trials
+from bnexp.sweeps.grid import Combination, Composer
+from bnexp.sweeps.trial_settings import TrialSettings, assignment
+from bnexp.sweeps.tuning import FULL, SHORT, Cell, Choice, Design, Score, Trying, Tuning
+
+if TYPE_CHECKING:  # pandas is imported where it is used
+    from bnexp.analysis.loading import Runs
+    from bnexp.sweeps.plan import Job
+
+LR, SCALE = "optimizer.lr", "init.scale"
+RATE_FACTORS, SCALES = (0.1, 0.3, 1.0, 3.0, 10.0), (0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The trial under one condition: what is the same in all its runs, and what is tried.
+
+    Attributes:
+        base: the overrides of all runs.
+        label: those in which the conditions differ.
+        arms: the overrides of each arm, by its name.
+        short: the overrides of tuning runs alone.
+        design: what is tuned, and how.
+        compose: typed configs of overrides.
+    """
+
+    base: Combination
+    label: str
+    arms: Mapping[str, Combination]
+    short: Combination
+    design: Design
+    compose: Composer
+
+    def words(self, one: Trying) -> Combination:
+        """What the command line would say of a run."""
+        cell = map(assignment, self.design.grid, one.cell)
+        short = self.short if one.stage == SHORT else ()
+        return (*self.base, *self.arms[one.arm], *cell, *short, f"seed={one.seed}")
+
+    def overrides(self, one: Trying) -> Combination:
+        """The same without the settings that its arm does not have."""
+        return self._overrides(one)
+
+    @cached_property
+    def _overrides(self) -> Any:
+        return lru_cache(maxsize=None)(lambda one: self.compose.fitted(self.words(one)))
+
+    def config(self, one: Trying) -> Config:
+        """A run's typed config."""
+        return self.compose(self.overrides(one))
+
+    def run_id(self, one: Trying) -> str:
+        """The name of a run's folder."""
+        return self._run_id(one)
+
+    @cached_property
+    def _run_id(self) -> Any:
+        return lru_cache(maxsize=None)(lambda one: run_id(self.config(one)))
+
+    def score(self, known: Mapping[tuple[str, str], float]) -> Score:
+        """Scores by run id and criterion as those of tuning runs."""
+        return lambda one, criterion: known.get((self.run_id(one), criterion))
+
+    def tries(self, arm: str) -> list[Trying]:
+        """An arm with every combination of the grid, on one seed."""
+        seed = self.design.report_seeds[0]
+        return [Trying(arm, cell, seed, FULL) for cell in product(*self.design.grid.values())]
+
+    @cached_property
+    def keys(self) -> dict[str, set[str]]:
+        """The settings that an arm's overrides name, by arm."""
+        return {
+            arm: {word.partition("=")[0] for one in self.tries(arm) for word in self.overrides(one)}
+            for arm in self.arms
+        }
+
+    def has(self, arm: str, key: str) -> bool:
+        """Whether an arm has a nuisance setting."""
+        return key in self.keys[arm]
+
+    def allowed(self, arm: str, key: str, value: Any) -> bool:
+        """Whether a nuisance setting may have a value."""
+        if not self.has(arm, key):
+            return True
+        cell = tuple(
+            value if name == key else values[0] for name, values in self.design.grid.items()
+        )
+        try:
+            self.config(Trying(arm, cell, self.design.report_seeds[0], FULL))
+        except ConfigError:
+            return False
+        return True
+
+    @cached_property
+    def specimens(self) -> dict[str, Config]:
+        """The config of each arm's first combination."""
+        return {arm: self.config(self.tries(arm)[0]) for arm in self.arms}
+
+    def check(self, optional: set[str]) -> None:
+        """Makes sure that the arms are different, and that some arm has each setting.
+
+        Args:
+            optional: keys that need not be had.
+
+        Raises:
+            ConfigError: they are not, or a value is out of range.
+        """
+        everything = [one for arm in self.arms for one in self.tries(arm)]
+        self.compose.fitting([self.words(one) for one in everything], optional)
+        for one in everything:
+            self.config(one)
+            if self.short:
+                self.config(replace(one, stage=SHORT))
+        seen: dict[str, str] = {}
+        for arm in self.arms:
+            other = seen.setdefault(self.run_id(self.tries(arm)[0]), arm)
+            if other != arm:
+                raise ConfigError(f"trial.arms: {other} and {arm} are the same settings")
+
+    def settings_of(self, cell: Cell, arm: str) -> dict[str, Any]:
+        """The nuisance settings of a combination that an arm has."""
+        pairs = zip(self.design.grid, cell, strict=True)
+        return {key: value for key, value in pairs if self.has(arm, key)}
+
+
+def make_trial(base: Combination, label: str, settings: TrialSettings, compose: Composer) -> Trial:
+    """A trial as the settings want it.
+
+    Raises:
+        ConfigError: settings that do not go together.
+    """
+    arms = {" ".join(words): words for words in settings.arm_words}
+    grid = settings.grid
+    if grid is None:
+        [specimen] = compose.fitting([(*base, *next(iter(arms.values())))], set())
+        base = tuple(word for word in base if word.partition("=")[0] != LR)
+        rate = compose(specimen).optimizer.common["lr"]
+        grid = {LR: tuple(float(f"{rate * f:.3g}") for f in RATE_FACTORS), SCALE: SCALES}
+    tune_seeds, report_seeds = settings.seeds
+    design = Design(
+        arms=list(arms),
+        grid=grid,
+        parts=settings.sub_grids,
+        choose_by=settings.criteria,
+        tune_seeds=tune_seeds,
+        report_seeds=report_seeds,
+        short=bool(settings.short),
+        finalists=settings.finalists,
+        halving=settings.halving,
+    )
+    _check_keys(base, arms, design)
+    return Trial(base, label, arms, settings.short, design, compose)
+
+
+def _check_keys(base: Combination, arms: Mapping[str, Combination], design: Design) -> None:
+    """Each setting is said once: of all runs, of the arms, of the grid, or of the seeds."""
+    of_arms = {word.partition("=")[0] for words in arms.values() for word in words}
+    for word in base:
+        key = word.partition("=")[0]
+        if key == "seed":
+            raise ConfigError(f"{word}: a trial has trial.tune_seeds and trial.report_seeds")
+        for name, keys in (("arms", of_arms), ("tune", design.grid)):
+            if key in keys:
+                raise ConfigError(f"{word} is said twice: trial.{name} sets {key} too")
+    if both := sorted(of_arms & set(design.grid)):
+        raise ConfigError(f"trial.tune: {', '.join(both)} is what the arms differ in")
+    for part, fixed in design.parts.items():
+        for key, value in fixed.items():
+            if key not in design.grid or value not in design.grid[key]:
+                raise ConfigError(
+                    f"trial.parts: {part} fixes {assignment(key, value)}, which trial.tune "
+                    "does not try"
+                )
+
+
+def asked(found: Sequence[Trial], settings: TrialSettings) -> dict[str, Any]:
+    """All that the outcome of trials depends on, as JSON has it."""
+    design = found[0].design
+    told = {
+        "arms": list(found[0].arms),
+        "tune": design.grid,
+        "parts": design.parts,
+        "choose_by": settings.criteria,
+        "target": settings.target,
+        "tune_seeds": design.tune_seeds,
+        "report_seeds": design.report_seeds,
+        "tuning": settings.short,
+        "finalists": settings.finalists if settings.short else None,
+        "halving": settings.halving,
+        "matched": settings.matched,
+        "budget": settings.budget,
+        "conditions": [
+            {
+                "label": trial.label,
+                "arms": {arm: scientific(config) for arm, config in trial.specimens.items()},
+            }
+            for trial in found
+        ],
+    }
+    plain = json.loads(json.dumps(told))
+    assert isinstance(plain, dict)
+    return plain
+
+
+def refuse_another(config: Config, told: Mapping[str, Any]) -> None:
+    """A folder has one trial.
+
+    Raises:
+        ConfigError: it has another; the message says in what they differ.
+        RunError: trial.json is damaged.
+    """
+    there = trials.read(config.sweep_dir)
+    if there is None or there["settings"] == told:
+        return
+    keys = ", ".join(trials.differing(there["settings"], told)[:5])
+    raise ConfigError(
+        f"{config.sweep_dir} holds a trial with other settings ({keys}); nothing was changed: "
+        "give this one its own name=…"
+    )
+
+
+def jobs_of(trial: Trial, tries: Sequence[Trying]) -> "list[Job]":
+    """Runs as jobs of a sweep; a command that repeats one is that of a single run."""
+    from bnexp.sweeps.plan import Job
+
+    found = [("hydra/sweeper=grid", *trial.overrides(one)) for one in tries]
+    common = set.intersection(*map(set, found)) if found else set()
+    return [
+        Job(trial.config(one), words[1:], " ".join(word for word in words if word not in common))
+        for one, words in zip(tries, found, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was chosen, and the runs that judge it."""
+
+    trial: Trial
+    tuning: Tuning
+    settings: TrialSettings
+
+    def tries(self, arm: str, cell: Cell) -> list[Trying]:
+        """An arm's report runs with a combination."""
+        return [Trying(arm, cell, seed, FULL) for seed in self.trial.design.report_seeds]
+
+    @property
+    def wanted(self) -> list[Trying]:
+        """All report runs, each once."""
+        found = [one for choice in self.tuning.choices for one in self._of(choice)]
+        return list({self.trial.run_id(one): one for one in found}.values())
+
+    def _of(self, choice: Choice) -> Iterator[Trying]:
+        arms = self.trial.arms if self.settings.matched else [choice.arm]
+        for arm in arms:
+            yield from self.tries(arm, choice.cell)
+
+    def _runs(self, arm: str, cell: Cell) -> dict[str, str]:
+        return {str(one.seed): self.trial.run_id(one) for one in self.tries(arm, cell)}
+
+    def as_record(self, runs: "Runs") -> dict[str, Any]:
+        """Its part of trial.json."""
+        return {
+            "condition": self.trial.label,
+            "grid": {key: list(values) for key, values in self.tuning.grid.items()},
+            "lacking": {
+                arm: [key for key in self.tuning.grid if not self.trial.has(arm, key)]
+                for arm in self.trial.arms
+            },
+            "parts": [
+                self._part(part, criterion, runs)
+                for part in self.trial.design.parts
+                for criterion in self.trial.design.choose_by
+            ],
+        }
+
+    def _part(self, part: str, criterion: str, runs: "Runs") -> dict[str, Any]:
+        chosen = [
+            choice
+            for choice in self.tuning.choices
+            if (choice.part, choice.criterion) == (part, criterion)
+        ]
+        return {
+            "part": part,
+            "choose_by": criterion,
+            "target": self._target(chosen, runs),
+            "arms": {choice.arm: self._choice(choice) for choice in chosen},
+        }
+
+    def _choice(self, choice: Choice) -> dict[str, Any]:
+        trial = self.trial
+        record = {
+            "chosen": trial.settings_of(choice.cell, choice.arm),
+            "score": _number(choice.score),
+            "edges": dict(choice.edges),
+            "tried": [
+                {
+                    **trial.settings_of(cell, choice.arm),
+                    "score": _number(score),
+                    "runs": count,
+                }
+                for cell, (score, count) in choice.tried.items()
+            ],
+            "report": self._runs(choice.arm, choice.cell),
+        }
+        if self.settings.matched:
+            record["matched"] = {arm: self._runs(arm, choice.cell) for arm in trial.arms}
+        return record
+
+    def _target(self, chosen: Sequence[Choice], runs: "Runs") -> float | None:
+        """As set; else the highest full percent that each arm that learns reached while tuning."""
+        from bnexp.analysis.trials import common_target
+
+        if self.settings.target is not None:
+            return self.settings.target
+        ids = [
+            [
+                self.trial.run_id(Trying(choice.arm, choice.cell, seed, choice.stage))
+                for seed in self.trial.design.tune_seeds
+            ]
+            for choice in chosen
+        ]
+        return common_target(runs, ids)
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinities."""
+    return value if math.isfinite(value) else None

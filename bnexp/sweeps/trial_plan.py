@@ -1,0 +1,309 @@
+"""Before a trial starts: how many runs it has, how long they take, and what fits its budget."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from bnexp.config import Config, ConfigError
+from bnexp.config.schema import Trainer
+from bnexp.folders import runs
+from bnexp.sweeps.trial import Trial
+from bnexp.sweeps.trial_settings import TrialSettings
+from bnexp.sweeps.tuning import FULL, SHORT, Design, Trying, Value
+
+if TYPE_CHECKING:
+    from bnexp.sweeps.pool import Workers
+
+ENOUGH_SEEDS = 6  # report seeds with which a verdict can come out
+TIMED_STEPS = 40
+RUN_SECONDS = 0.1  # of a run beside its steps and evaluations
+FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that an arm's runs take on one process.
+
+    Attributes:
+        start: until the first step: TensorFlow, data, compiling; once a process.
+        step: of training.
+        evaluation: of one evaluation, with what is probed then.
+    """
+
+    start: float
+    step: float
+    evaluation: float
+
+    def of(self, config: Config) -> float:
+        """Of one run, without the start."""
+        evaluations = evaluation_count(config.trainer)
+        return RUN_SECONDS + config.trainer.steps * self.step + evaluations * self.evaluation
+
+
+def evaluation_count(trainer: Trainer) -> int:
+    """Evaluations of a run, and its test."""
+    early = min(trainer.early_steps, trainer.steps)
+    late = trainer.steps - early
+    return early // trainer.early_eval_every + math.ceil(late / trainer.eval_every) + 1
+
+
+def measured(configs: Mapping[str, Config], workers: "Workers") -> dict[str, Cost]:
+    """What each arm costs, from a few timed steps, which leave nothing behind.
+
+    Raises:
+        ConfigError: they cannot be run.
+    """
+    with TemporaryDirectory() as folder:
+        timed = {arm: _timed(config, Path(folder) / str(i)) for i, (arm, config) in
+                 enumerate(configs.items())}  # fmt: skip
+        names = {str(runs.run_folder(config)): arm for arm, config in timed.items()}
+        costs = {}
+        for config, result in workers.run(list(timed.values()), lambda _: None):
+            arm = names[str(runs.run_folder(config))]
+            if result["status"] == runs.FAILED:
+                raise ConfigError(f"{arm}: {runs.summary(result)}")
+            costs[arm] = _cost(config)
+    return costs
+
+
+def _timed(config: Config, folder: Path) -> Config:
+    steps = min(TIMED_STEPS, config.trainer.steps)
+    trainer = replace(
+        config.trainer,
+        steps=steps,
+        eval_every=max(1, steps // 2),
+        early_steps=0,
+        checkpoint_every=None,
+        checkpoint_seconds=None,
+        save_model=False,
+        tensorboard=False,
+        profile=True,
+    )
+    return replace(config, trainer=trainer, output_dir=str(folder), rerun=False)
+
+
+def _cost(config: Config) -> Cost:
+    import json
+
+    text = runs.read_text(runs.run_folder(config) / runs.PROFILE) or "{}"
+    profile: dict[str, float] = json.loads(text)
+    steps = max(1, profile.get("steps", 1))
+    return Cost(
+        start=sum(profile.get(part, 0.0) for part in ("import", "load", "compile")),
+        step=max(FLOOR, profile.get("train", 0.0) / steps),
+        evaluation=(profile.get("evaluate", 0.0) + profile.get("probe", 0.0))
+        / evaluation_count(config.trainer),
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a trial will do: its design, within its budget.
+
+    Attributes:
+        design: of each condition's trial, alike but for grids that were left to default.
+        notes: what was made smaller.
+    """
+
+    designs: Sequence[Design]
+    notes: Sequence[str] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """As in trial.json."""
+        return {
+            "tune": [{key: list(v) for key, v in one.grid.items()} for one in self.designs],
+            "tune_seeds": list(self.designs[0].tune_seeds),
+            "report_seeds": list(self.designs[0].report_seeds),
+            "limit": self.designs[0].limit,
+            "notes": list(self.notes),
+        }
+
+
+def from_record(record: Mapping[str, Any], found: Sequence[Trial]) -> Plan:
+    """The plan that an earlier start made."""
+    designs = [
+        replace(
+            trial.design,
+            grid={key: tuple(map(_hashable, values)) for key, values in grid.items()},
+            tune_seeds=record["tune_seeds"],
+            report_seeds=record["report_seeds"],
+            limit=record["limit"],
+        )
+        for trial, grid in zip(found, record["tune"], strict=True)
+    ]
+    return Plan(designs, record["notes"])
+
+
+def _hashable(value: Value) -> Value:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a design comes to: numbers of runs, and seconds on one process."""
+
+    tuning: int
+    report: int
+    seconds: float
+
+    @property
+    def runs(self) -> int:
+        """All of them."""
+        return self.tuning + self.report
+
+
+def load(found: Sequence[Trial], costs: Mapping[str, Cost], matched: bool) -> Load:
+    """The runs of trials as designed, without those by which grids grow."""
+    tuning, report, seconds = 0, 0, 0.0
+    for trial in found:
+        for arm in trial.arms:
+            counts = arm_runs(trial, arm, matched)
+            cost = costs.get(arm)
+            full, short = (trial.config(_specimen(trial, arm, stage)) for stage in (FULL, SHORT))
+            tuning += counts.short + counts.finalists
+            report += counts.report
+            if cost:
+                seconds += counts.short * cost.of(short)
+                seconds += (counts.finalists + counts.report) * cost.of(full)
+    return Load(tuning, report, seconds)
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """Runs of an arm: tuning ones, those of its best in full length, those that judge."""
+
+    short: int
+    finalists: int
+    report: int
+
+
+def arm_runs(trial: Trial, arm: str, matched: bool) -> ArmRuns:
+    """At most so many: parts and criteria may choose the same."""
+    design = trial.design
+    cells = math.prod(len(values) for key, values in design.grid.items() if trial.has(arm, key))
+    seeds = len(design.tune_seeds)
+    short = sum(_survivors(cells, seeds)) if design.halving else cells * seeds
+    choices = len(design.parts) * len(design.choose_by)
+    finalists = choices * min(design.finalists, cells) * seeds if design.short else 0
+    report = choices * len(design.report_seeds) * (len(design.arms) if matched else 1)
+    return ArmRuns(short, finalists, report)
+
+
+def _survivors(cells: int, rungs: int) -> Iterator[int]:
+    for _ in range(rungs):
+        yield cells
+        cells = math.ceil(cells / 2)
+
+
+def _specimen(trial: Trial, arm: str, stage: str) -> Trying:
+    return replace(trial.tries(arm)[0], stage=stage)
+
+
+def planned(
+    found: Sequence[Trial], settings: TrialSettings, workers: "Workers | None"
+) -> tuple[Plan, Load, int]:
+    """The largest plan within the budget, what it comes to, and on how many processes.
+
+    Raises:
+        ConfigError: not even one combination an arm fits.
+    """
+    from bnexp.sweeps.pool import Workers
+
+    specimens: dict[str, Config] = {}
+    for trial in found:
+        specimens |= trial.specimens
+    with Workers(-1) if workers is None else nullcontext(workers) as pool:
+        costs = measured(specimens, pool)
+        processes = pool.processes
+    start = sum(cost.start for cost in costs.values())
+    tried = []
+    for designs, note in _smaller([trial.design for trial in found]):
+        trials = [replace(t, design=d) for t, d in zip(found, designs, strict=True)]
+        coming = load(trials, costs, settings.matched)
+        wall = start + coming.seconds / processes
+        tried.append((coming, wall))
+        if _fits(coming.runs, wall, settings):
+            limit = _limit(trials, coming, wall - start, settings, processes)
+            kept = [replace(design, limit=limit) for design in designs]
+            return Plan(kept, [note] if note else []), replace(coming, seconds=wall), processes
+    coming, wall = tried[-1]
+    raise ConfigError(
+        f"trial.budget={settings.budget} is too small: one combination an arm and "
+        f"{len(found[0].design.report_seeds[:ENOUGH_SEEDS])} report seeds take {coming.runs} runs, "
+        f"about {duration(wall)}"
+    )
+
+
+def _fits(count: int, seconds: float, settings: TrialSettings) -> bool:
+    if settings.budget_runs is not None:
+        return count <= settings.budget_runs
+    return settings.budget_seconds is None or seconds <= settings.budget_seconds
+
+
+def _limit(
+    found: Sequence[Trial], coming: Load, seconds: float, settings: TrialSettings, processes: int
+) -> int | None:
+    """How many combinations an arm may have when grids grow; None: no limit."""
+    if settings.budget is None:
+        return None
+    cells = max(math.prod(map(len, trial.design.grid.values())) for trial in found)
+    if settings.budget_runs is not None:
+        spare = (settings.budget_runs - coming.runs) / coming.tuning
+    else:
+        assert settings.budget_seconds is not None
+        spare = (settings.budget_seconds / max(seconds, FLOOR) - 1) * coming.runs / coming.tuning
+    return math.floor(cells * (1 + max(0.0, spare)))
+
+
+def _smaller(designs: Sequence[Design]) -> Iterator[tuple[list[Design], str]]:
+    """The designs as they are, and then ever smaller ones, with what was left out."""
+    yield list(designs), ""
+    enough = [replace(one, report_seeds=one.report_seeds[:ENOUGH_SEEDS]) for one in designs]
+    report = len(enough[0].report_seeds)
+    yield enough, f"{report} report seeds, to fit the budget"
+    thin = [replace(one, tune_seeds=one.tune_seeds[:1]) for one in enough]
+    yield thin, f"1 tuning seed and {report} report seeds, to fit the budget"
+    while any(len(values) > 1 for one in thin for values in one.grid.values()):
+        thin = [_thinned(one) for one in thin]
+        grid = ", ".join(f"{k}={list(v)}" for k, v in thin[0].grid.items())
+        yield thin, f"{grid}, 1 tuning seed, {report} report seeds, to fit the budget"
+
+
+def _thinned(design: Design) -> Design:
+    """Less the outermost values of the last setting that has several."""
+    grid = dict(design.grid)
+    for key in reversed(list(grid)):
+        fixed = [part[key] for part in design.parts.values() if key in part]
+        values = grid[key]
+        if len(values) > 1:
+            inner = values[1:-1] or values[:1]
+            grid[key] = [v for v in values if v in inner or v in fixed]
+            if len(grid[key]) < len(values):
+                break
+    return replace(design, grid=grid)
+
+
+def duration(seconds: float) -> str:
+    """ "3 min", "2 h 10 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def described(found: Sequence[Trial], coming: Load, processes: int) -> str:
+    """The plan in a sentence."""
+    design = found[0].design
+    cells = math.prod(map(len, design.grid.values()))
+    each = f"{len(found)} conditions × " if len(found) > 1 else ""
+    return (
+        f"plan: {each}{len(design.arms)} arms × {cells} combinations of "
+        f"{', '.join(design.grid)} × {len(design.tune_seeds)} tuning seeds, then "
+        f"{len(design.report_seeds)} fresh seeds an arm: {coming.runs} runs, about "
+        f"{duration(coming.seconds)} on {processes} processes; more where the best lies at the "
+        "edge of a grid"
+    )
