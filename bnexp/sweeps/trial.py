@@ -163,11 +163,14 @@ def make_trial(base: Combination, label: str, settings: TrialSettings, compose: 
         finalists=settings.finalists,
         halving=settings.halving,
     )
-    _check_keys(base, arms, design)
+    matched = [] if isinstance(settings.matched, bool) else settings.matched
+    _check_keys(base, arms, design, matched)
     return Trial(base, label, arms, settings.short, design, compose)
 
 
-def _check_keys(base: Combination, arms: Mapping[str, Combination], design: Design) -> None:
+def _check_keys(
+    base: Combination, arms: Mapping[str, Combination], design: Design, matched: Sequence[str]
+) -> None:
     """Each setting is said once: of all runs, of the arms, of the grid, or of the seeds."""
     of_arms = {word.partition("=")[0] for words in arms.values() for word in words}
     for word in base:
@@ -179,6 +182,8 @@ def _check_keys(base: Combination, arms: Mapping[str, Combination], design: Desi
                 raise ConfigError(f"{word} is said twice: trial.{name} sets {key} too")
     if both := sorted(of_arms & set(design.grid)):
         raise ConfigError(f"trial.tune: {', '.join(both)} is what the arms differ in")
+    if unknown := set(matched) - set(design.parts):
+        raise ConfigError(f"trial.matched: {', '.join(sorted(unknown))} is none of trial.parts")
     for part, fixed in design.parts.items():
         for key, value in fixed.items():
             if key not in design.grid or value not in design.grid[key]:
@@ -265,7 +270,7 @@ class Report:
         return list({self.trial.run_id(one): one for one in found}.values())
 
     def _of(self, choice: Choice) -> Iterator[Trying]:
-        arms = self.trial.arms if self.settings.matched else [choice.arm]
+        arms = self.trial.arms if self.settings.is_matched(choice.part) else [choice.arm]
         for arm in arms:
             yield from self.tries(arm, choice.cell)
 
@@ -317,7 +322,7 @@ class Report:
             ],
             "report": self._runs(choice.arm, choice.cell),
         }
-        if self.settings.matched:
+        if self.settings.is_matched(choice.part):
             record["matched"] = {arm: self._runs(arm, choice.cell) for arm in trial.arms}
         return record
 

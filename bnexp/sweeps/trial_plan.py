@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bnexp.config import Config, ConfigError
 from bnexp.config.schema import Trainer
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 ENOUGH_SEEDS = 6  # report seeds with which a verdict can come out
 TIMED_STEPS = 40
+QUICK = 0.005  # seconds a step, below which ten times as many steps are timed
 RUN_SECONDS = 0.1  # of a run beside its steps and evaluations
 FLOOR = 1e-6
+Key: TypeAlias = tuple[str, str]  # a condition and an arm
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,23 @@ class Cost:
     Attributes:
         start: until the first step: TensorFlow, data, compiling; once a process.
         step: of training.
-        evaluation: of one evaluation, with what is probed then.
+        evaluation: of one evaluation.
+        recording: of what is probed at one evaluation.
     """
 
     start: float
     step: float
     evaluation: float
+    recording: float
 
     def of(self, config: Config) -> float:
         """Of one run, without the start."""
-        evaluations = evaluation_count(config.trainer)
-        return RUN_SECONDS + config.trainer.steps * self.step + evaluations * self.evaluation
+        return (
+            RUN_SECONDS
+            + config.trainer.steps * self.step
+            + evaluation_count(config.trainer) * self.evaluation
+            + recording_count(config) * self.recording
+        )
 
 
 def evaluation_count(trainer: Trainer) -> int:
@@ -51,27 +59,45 @@ def evaluation_count(trainer: Trainer) -> int:
     return early // trainer.early_eval_every + math.ceil(late / trainer.eval_every) + 1
 
 
-def measured(configs: Mapping[str, Config], workers: "Workers") -> dict[str, Cost]:
+def recording_count(config: Config) -> int:
+    """Times at which probes look."""
+    if not config.probes.record:
+        return 0
+    every = config.probes.every
+    return 1 + (config.trainer.steps // every if every else evaluation_count(config.trainer))
+
+
+def measured(configs: Mapping[Key, Config], workers: "Workers") -> dict[Key, Cost]:
     """What each arm costs, from a few timed steps, which leave nothing behind.
 
     Raises:
         ConfigError: they cannot be run.
     """
+    costs = _measured(configs, workers, TIMED_STEPS)
+    if max(cost.step for cost in costs.values()) < QUICK:  # a few steps say little of these
+        longer = _measured(configs, workers, 10 * TIMED_STEPS)
+        costs = {arm: replace(longer[arm], start=cost.start) for arm, cost in costs.items()}
+    return costs
+
+
+def _measured(configs: Mapping[Key, Config], workers: "Workers", steps: int) -> dict[Key, Cost]:
     with TemporaryDirectory() as folder:
-        timed = {arm: _timed(config, Path(folder) / str(i)) for i, (arm, config) in
-                 enumerate(configs.items())}  # fmt: skip
+        timed = {
+            arm: _timed(config, Path(folder) / str(i), steps)
+            for i, (arm, config) in enumerate(configs.items())
+        }
         names = {str(runs.run_folder(config)): arm for arm, config in timed.items()}
         costs = {}
         for config, result in workers.run(list(timed.values()), lambda _: None):
             arm = names[str(runs.run_folder(config))]
             if result["status"] == runs.FAILED:
-                raise ConfigError(f"{arm}: {runs.summary(result)}")
+                raise ConfigError(f"{' '.join(arm)}: {runs.summary(result)}")
             costs[arm] = _cost(config)
     return costs
 
 
-def _timed(config: Config, folder: Path) -> Config:
-    steps = min(TIMED_STEPS, config.trainer.steps)
+def _timed(config: Config, folder: Path, steps: int) -> Config:
+    steps = min(steps, config.trainer.steps)
     trainer = replace(
         config.trainer,
         steps=steps,
@@ -95,8 +121,8 @@ def _cost(config: Config) -> Cost:
     return Cost(
         start=sum(profile.get(part, 0.0) for part in ("import", "load", "compile")),
         step=max(FLOOR, profile.get("train", 0.0) / steps),
-        evaluation=(profile.get("evaluate", 0.0) + profile.get("probe", 0.0))
-        / evaluation_count(config.trainer),
+        evaluation=profile.get("evaluate", 0.0) / evaluation_count(config.trainer),
+        recording=profile.get("probe", 0.0) / max(1, recording_count(config)),
     )
 
 
@@ -156,19 +182,18 @@ class Load:
         return self.tuning + self.report
 
 
-def load(found: Sequence[Trial], costs: Mapping[str, Cost], matched: bool) -> Load:
+def load(found: Sequence[Trial], costs: Mapping[Key, Cost], settings: TrialSettings) -> Load:
     """The runs of trials as designed, without those by which grids grow."""
     tuning, report, seconds = 0, 0, 0.0
     for trial in found:
         for arm in trial.arms:
-            counts = arm_runs(trial, arm, matched)
-            cost = costs.get(arm)
+            counts = arm_runs(trial, arm, settings)
+            cost = costs[trial.label, arm]
             full, short = (trial.config(_specimen(trial, arm, stage)) for stage in (FULL, SHORT))
             tuning += counts.short + counts.finalists
             report += counts.report
-            if cost:
-                seconds += counts.short * cost.of(short)
-                seconds += (counts.finalists + counts.report) * cost.of(full)
+            seconds += counts.short * cost.of(short)
+            seconds += (counts.finalists + counts.report) * cost.of(full)
     return Load(tuning, report, seconds)
 
 
@@ -181,7 +206,7 @@ class ArmRuns:
     report: int
 
 
-def arm_runs(trial: Trial, arm: str, matched: bool) -> ArmRuns:
+def arm_runs(trial: Trial, arm: str, settings: TrialSettings) -> ArmRuns:
     """At most so many: parts and criteria may choose the same."""
     design = trial.design
     cells = math.prod(len(values) for key, values in design.grid.items() if trial.has(arm, key))
@@ -189,7 +214,8 @@ def arm_runs(trial: Trial, arm: str, matched: bool) -> ArmRuns:
     short = sum(_survivors(cells, seeds)) if design.halving else cells * seeds
     choices = len(design.parts) * len(design.choose_by)
     finalists = choices * min(design.finalists, cells) * seeds if design.short else 0
-    report = choices * len(design.report_seeds) * (len(design.arms) if matched else 1)
+    chosen = sum(len(design.arms) if settings.is_matched(part) else 1 for part in design.parts)
+    report = chosen * len(design.choose_by) * len(design.report_seeds)
     return ArmRuns(short, finalists, report)
 
 
@@ -213,9 +239,9 @@ def planned(
     """
     from bnexp.sweeps.pool import Workers
 
-    specimens: dict[str, Config] = {}
-    for trial in found:
-        specimens |= trial.specimens
+    specimens = {
+        (trial.label, arm): config for trial in found for arm, config in trial.specimens.items()
+    }
     with Workers(-1) if workers is None else nullcontext(workers) as pool:
         costs = measured(specimens, pool)
         processes = pool.processes
@@ -223,7 +249,7 @@ def planned(
     tried = []
     for designs, note in _smaller([trial.design for trial in found]):
         trials = [replace(t, design=d) for t, d in zip(found, designs, strict=True)]
-        coming = load(trials, costs, settings.matched)
+        coming = load(trials, costs, settings)
         wall = start + coming.seconds / processes
         tried.append((coming, wall))
         if _fits(coming.runs, wall, settings):

@@ -48,7 +48,8 @@ class TrialSettings:
         finalists: where `tuning` is given, so many of an arm's best combinations are run in full
             length before it chooses.
         halving: drop the worse half of each arm's combinations after each tuning seed.
-        matched: judge also all arms with the combination that each arm chose.
+        matched: judge also all arms with the combination that each arm chose: true, or the parts
+            in which.
         budget: what the trial may take, as 90min, 2h, or so many runs; the grid and the seeds
             are made smaller to fit.
     """
@@ -63,7 +64,7 @@ class TrialSettings:
     tuning: dict[str, Any] | str | None = None
     finalists: Count = 5
     halving: bool = False
-    matched: bool = False
+    matched: bool | list[str] = False
     budget: str | Count | None = None
 
     def __post_init__(self) -> None:
@@ -148,6 +149,10 @@ class TrialSettings:
             name: {key: value for key, (value,) in _mapping(fixed or {}, lists=False).items()}
             for name, fixed in self.parts.items()
         }
+
+    def is_matched(self, part: str) -> bool:
+        """Whether arms are judged with each other's choices too."""
+        return self.matched if isinstance(self.matched, bool) else part in self.matched
 
     @property
     def budget_runs(self) -> int | None:
