@@ -232,8 +232,8 @@ def detectable(effect: Estimate, power: float = POWER, alpha: float = 1 - CONFID
     critical = stats.t.isf(alpha / 2, freedom)
 
     def lacking(shift: float) -> float:
-        found = stats.nct.sf(critical, freedom, shift) + stats.nct.cdf(-critical, freedom, shift)
-        return float(found) - power
+        below = np.nan_to_num(stats.nct.cdf(-critical, freedom, shift))  # NaN: too small to tell
+        return float(stats.nct.sf(critical, freedom, shift) + below) - power
 
     high = 2 * (critical + stats.norm.isf(1 - power))
     return float(optimize.brentq(lacking, 0, high) * effect.sd / np.sqrt(effect.n))

@@ -205,23 +205,30 @@ class _Round:
 
     @property
     def edges(self) -> dict[str, str]:
-        """Keys whose chosen value is the lowest or highest of several numbers."""
-        if self.is_flat:
-            return {}
+        """Keys whose chosen value is the lowest or highest of several numbers.
+
+        Not where another value is worth just as much: then there is no best to look for beyond.
+        """
         fixed = self.design.parts[self.part]
         found = {}
-        for (key, values), value in zip(self.grid.items(), self.cell, strict=True):
+        for place, (key, values) in enumerate(self.grid.items()):
+            value = self.cell[place]
             if key in fixed or not self.has(self.arm, key) or not is_scale(values):
                 continue
-            if value in (min(values), max(values)):
+            if value in (min(values), max(values)) and not self._is_tied(place, values):
                 found[key] = LOWEST if value == min(values) else HIGHEST
         return found
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether all combinations are worth the same: none trains, and there is no best."""
+    def _is_tied(self, place: int, values: Sequence[Value]) -> bool:
+        """Whether the chosen combination with another value at this place is worth the same."""
         seeds = self.design.tune_seeds[:1]
-        return len({self.mean(cell, seeds, SHORT)[0] for cell in self.cells}) == 1
+        others = [
+            (*self.cell[:place], value, *self.cell[place + 1 :])
+            for value in values
+            if value != self.cell[place]
+        ]
+        own = self.mean(self.cell, seeds, SHORT)[0]
+        return any(self.mean(other, seeds, SHORT)[0] == own for other in others)
 
 
 def is_scale(values: Sequence[Value]) -> bool:
