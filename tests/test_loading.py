@@ -14,6 +14,7 @@ from pandas.testing import assert_frame_equal
 from synthetic import run, runs
 
 from bnexp.analysis import cache, load_runs
+from bnexp.analysis.cache import Cache
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.reading import read_folders
 from bnexp.folders.runs import RunError
@@ -44,6 +45,19 @@ def _settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "SETTLED_NS", 0)
 
 
+def kept(sweep: Path) -> Cache:
+    """As a report has it, elsewhere than where runs are read."""
+    return Cache(sweep.parent / "report" / cache.FOLDER)
+
+
+def cached(sweep: Path) -> Runs:
+    """Loaded as a report does."""
+    memory = kept(sweep)
+    found = load_runs(sweep, cache=memory)
+    memory.write()
+    return found
+
+
 def same(a: Runs, b: Runs) -> None:
     assert_frame_equal(a.runs, b.runs)
     assert_frame_equal(a.history, b.history)
@@ -52,7 +66,7 @@ def same(a: Runs, b: Runs) -> None:
 
 def some_run(sweep: Path) -> Path:
     """A run that finished."""
-    table = load_runs(sweep, cached=False).runs
+    table = load_runs(sweep).runs
     return Path(table.index[table["status"] == "finished"][0])
 
 
@@ -68,20 +82,33 @@ def test_tables_are_tidy(sweep: Path):
 
 
 def test_the_cache_gives_what_reading_gives(sweep: Path):
-    fresh = load_runs(sweep, cached=False)
-    same(load_runs(sweep), fresh)
-    assert (sweep / cache.LOCATION).is_file()
-    same(load_runs(sweep), fresh)
+    fresh = load_runs(sweep)
+    same(cached(sweep), fresh)
+    assert list((sweep.parent / "report" / cache.FOLDER).iterdir())
+    same(cached(sweep), fresh)
+
+
+def test_nothing_is_written_where_runs_are_read(sweep: Path):
+    def content() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in [sweep, *sweep.rglob("*")]}
+
+    before = content()
+    load_runs(sweep)
+    memory = kept(sweep)
+    load_runs(sweep, cache=memory)
+    assert not (sweep.parent / "report").exists()  # before it is asked to
+    memory.write()
+    assert content() == before
 
 
 def test_what_is_cached_is_not_read_again(sweep: Path, monkeypatch: pytest.MonkeyPatch):
-    load_runs(sweep)
+    cached(sweep)
 
     def fail(folder: Path) -> None:
         raise AssertionError(f"{folder} was read")
 
     monkeypatch.setattr("bnexp.analysis.reading._row", fail)
-    assert len(load_runs(sweep).runs) == 12
+    assert len(cached(sweep).runs) == 12
 
 
 def touch_history(folder: Path) -> None:
@@ -139,50 +166,52 @@ CHANGES = (
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_cache_is_never_stale(sweep: Path, change):
-    before = load_runs(sweep)
+    before = cached(sweep)
     change(some_run(sweep))
-    after = load_runs(sweep)
-    same(after, load_runs(sweep, cached=False))
+    after = cached(sweep)
+    same(after, load_runs(sweep))
     unchanged = after.runs.equals(before.runs) and after.history.equals(before.history)
     assert not (unchanged and after.probes.equals(before.probes))
 
 
 def test_runs_that_come_later_join_the_cached_ones(sweep: Path):
-    load_runs(sweep)
+    cached(sweep)
     synthetic_runs.write_runs(sweep.parent, 20, rows=5)
-    same(load_runs(sweep), load_runs(sweep, cached=False))
+    same(cached(sweep), load_runs(sweep))
 
 
 def test_what_was_just_written_is_not_kept(sweep: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cache, "SETTLED_NS", 10**12)
-    load_runs(sweep)
-    assert not (sweep / cache.LOCATION).exists()
+    cached(sweep)
+    assert not (sweep.parent / "report").exists()
 
 
 def test_another_versions_cache_is_not_used(sweep: Path, monkeypatch: pytest.MonkeyPatch):
-    load_runs(sweep)
+    cached(sweep)
     monkeypatch.setattr(cache, "_reader", lambda: "another")
-    assert not cache.read(sweep, {sweep / "x": "y"}).rows
-    same(load_runs(sweep), load_runs(sweep, cached=False))
+    signatures = {folder: cache.signature(folder) for folder in sweep.iterdir()}
+    assert not kept(sweep).get(sweep, signatures).rows
+    same(cached(sweep), load_runs(sweep))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 not really PAR1", b"\0" * 100])
 def test_a_damaged_cache_is_not_used(sweep: Path, content: bytes):
-    load_runs(sweep)
-    (sweep / cache.LOCATION).write_bytes(content)
-    same(load_runs(sweep), load_runs(sweep, cached=False))
+    cached(sweep)
+    [file] = (sweep.parent / "report" / cache.FOLDER).iterdir()
+    file.write_bytes(content)
+    same(cached(sweep), load_runs(sweep))
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(sweep: Path):
-    (sweep / ".cache").write_text("in the way")
-    assert len(load_runs(sweep).runs) == 12
+    (sweep.parent / "report").write_text("in the way")
+    assert len(cached(sweep).runs) == 12
 
 
 def test_probes_are_loaded(sweep: Path):
     folder = some_run(sweep)
     add_probes(folder)
     for _ in range(2):
-        [row] = load_runs(sweep).probes.to_dict("records")
+        [row] = cached(sweep).probes.to_dict("records")
         assert row == {
             "run": str(folder),
             "step": 0,
@@ -199,13 +228,16 @@ def test_text_in_chunks_is_cached_too(sweep: Path):
     add_probes(folder)
     records = read_folders([folder])
     twice = pd.concat([records.probes] * 2, ignore_index=True)
-    cache.write(sweep, replace(records, probes=twice), {folder: "stamp"})
-    assert_frame_equal(cache.read(sweep, {folder: "stamp"}).probes, twice)
+    memory = kept(sweep)
+    memory.put(sweep, replace(records, probes=twice), {folder: "stamp"})
+    memory.write()
+    assert_frame_equal(memory.get(sweep, {folder: "stamp"}).probes, twice)
 
 
 DAMAGE = {
     "cut off": ("history.csv", lambda text: text[:-3], "damaged"),
     "no table": ("history.csv", lambda text: "", "lacks the columns step"),
+    "cut by a row": ("history.csv", lambda text: text[: text[:-1].rindex("\n") + 1], "damaged"),
     "no numbers": ("history.csv", lambda text: text.replace("\n50,", "\nfifty,"), "cannot be read"),
     "no json": ("result.json", lambda text: text[:50], "cannot be read"),
     "no status": ("result.json", lambda text: "{}", "no result of a run"),
@@ -220,7 +252,7 @@ def test_damaged_folders_are_listed_and_the_others_loaded(sweep: Path, damage: s
     path = some_run(sweep) / name
     path.write_text(spoil(path.read_text() if path.exists() else ""))
     for _ in range(2):
-        found = load_runs(sweep)
+        found = cached(sweep)
         assert len(found.runs) == 11
         assert set(found.history["run"]) <= set(found.runs.index)
         [problem] = found.problems

@@ -44,7 +44,7 @@ def outputs(tmp_path: Path) -> Path:
     (two / "history.csv").unlink()
     (three / "result.json").unlink()
     (three / "run.log").write_text("not kept")
-    assert "diverged" in set(load_runs(root, cached=False).runs["status"])
+    assert "diverged" in set(load_runs(root).runs["status"])
     return root
 
 
@@ -150,7 +150,7 @@ def test_unpacking_does_not_overwrite_other_results(outputs: Path, tmp_path: Pat
 
 def test_the_analysis_sees_what_it_sees_in_folders(outputs: Path, tmp_path: Path):
     packed(outputs, tmp_path / "reference" / PACK)
-    there, here = load_runs(outputs, cached=False), load_runs(tmp_path / "reference")
+    there, here = load_runs(outputs), load_runs(tmp_path / "reference")
     assert here.sweeps == there.sweeps == ["synthetic-0", "synthetic-1"]
     assert not here.problems
     place = {run: str(tmp_path / "reference" / PACK / Path(run).relative_to(outputs))

@@ -215,7 +215,7 @@ def test_where_chooses_and_the_rest_is_not_shown(reference, out: Path, monkeypat
     [
         ("norm", "--where norm: needs KEY=VALUE"),
         ("optimzer.lr=1", "no run has the key 'optimzer.lr'; did you mean 'optimizer.lr'?"),
-        ("norm=layer", "has norm=['layer']"),
+        ("norm=layer", "has norm=layer"),
     ],
 )
 def test_a_wrong_where_is_told(

@@ -52,7 +52,8 @@ STEPS = (10, 20, 30)
 def write_run(folder: Path, changes: dict[str, Any], rows: int, status: str | None) -> None:
     """A run folder like a real one, whose settings differ from quickstart's."""
     folder.mkdir(parents=True)
-    config = scientific(compose("model=mlp", "init=gaussian", "optimizer=sgd"))
+    chosen = ("model=mlp", "init=gaussian", "optimizer=sgd", f"trainer.steps={STEPS[-1]}")
+    config = scientific(compose(*chosen))
     for key, value in changes.items():
         group, _, name = key.rpartition(".")
         (config[group] if group else config)[name] = value
@@ -136,7 +137,8 @@ def section(found: Runs, sweep: str, figures: list[Saved]) -> Section:
     runs = found.of_sweep(sweep)
     summary = tables.as_text(tables.summarize(runs))
     log = [f"2026-11-23T09:10:11+00:00 python -m bnexp.run name={SCRIPT}"]
-    return Section(sweep, runs, summary, figures, log)
+    curves = data.as_json(data.curves_data(runs))
+    return Section(sweep, runs, summary, figures, log, curves=curves)
 
 
 @pytest.fixture(scope="module")

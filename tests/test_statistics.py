@@ -257,9 +257,30 @@ def test_the_mean_curve_ends_where_the_first_seed_ends():
     assert table["mean"][0] == pytest.approx(0.3)
 
 
-def test_a_seed_that_diverged_at_once_leaves_no_mean_of_the_others():
-    made = runs([run({}, [0.5], seed=0), run({}, [], seed=1, status=DIVERGED)])
-    assert curves.mean_curves(made, "val_accuracy").empty
+def test_a_seed_that_diverged_counts_as_chance_and_leaves_no_mean_of_the_others():
+    """Also before its first evaluation; of losses there is no mean then."""
+    diverged = run({}, [0.4], seed=1, status=DIVERGED, classes=4)
+    at_once = run({}, [], seed=2, status=DIVERGED, classes=4)
+    made = runs([run({}, [0.5, 0.8, 0.9], seed=0, classes=4), diverged, at_once])
+    table = curves.mean_curves(made, "val_accuracy")
+    assert list(table["step"]) == [100, 200, 300]
+    assert list(table["n"]) == [3, 3, 3]
+    assert list(table["mean"]) == pytest.approx(
+        [(0.5 + 0.4 + 0.25) / 3, (0.8 + 0.5) / 3, (0.9 + 0.5) / 3]
+    )
+    assert list(table["epoch"]) == pytest.approx([1 / 9, 2 / 9, 3 / 9])
+    assert curves.mean_curves(made, "val_loss").empty
+
+
+def test_an_arm_that_diverged_wholly_is_a_line_at_chance():
+    """At the steps of its condition's other arm; alone it has no curve."""
+    bad = [run({}, [], seed=s, status=DIVERGED, classes=2) for s in range(2)]
+    good = [run({"norm.kind": "batch"}, [0.8, 0.9], seed=s, classes=2) for s in range(2)]
+    table = curves.mean_curves(runs(bad + good), "val_accuracy")
+    none = table[table["arm"] == "none"]
+    assert list(none["mean"]) == [0.5, 0.5]
+    assert list(none["seconds"]) == pytest.approx([0.1, 0.2])
+    assert curves.mean_curves(runs(bad), "val_accuracy").empty
 
 
 def test_a_failed_run_is_not_in_the_mean():

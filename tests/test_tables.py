@@ -12,7 +12,7 @@ from bnexp.analysis import measures, tables
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.recipe import figure3
 from bnexp.analysis.claims.table import claims_table
-from bnexp.folders.runs import DIVERGED
+from bnexp.folders.runs import DIVERGED, FAILED
 
 
 def test_summary_counts_censors_and_never_drops():
@@ -30,11 +30,24 @@ def test_summary_counts_censors_and_never_drops():
     assert text["ended"] == "3 finished"
 
 
-def test_diverged_runs_count_but_have_no_accuracy():
-    table = runs([run({}, [], seed=0, status=DIVERGED), run({}, [0.5], seed=1)])
-    [row] = tables.summarize(table).to_dict("records")
-    assert (row["n"], row["diverged"], row["finished"], row["test_accuracy_n"]) == (2, 1, 1, 1)
-    assert tables.as_text(tables.summarize(table))["ended"][0] == "1 finished, 1 diverged"
+def test_diverged_runs_count_as_chance_and_no_loss_is_one_of_survivors():
+    made = [run({}, [], seed=0, status=DIVERGED, classes=4), run({}, [0.5], seed=1, classes=4)]
+    [row] = tables.summarize(runs(made)).to_dict("records")
+    assert (row["n"], row["diverged"], row["finished"], row["test_accuracy_n"]) == (2, 1, 1, 2)
+    assert row["test_accuracy_mean"] == row["final_val_accuracy_mean"] == (0.25 + 0.5) / 2
+    assert (row["test_log_loss_n"], str(row["test_log_loss_mean"])) == (0, "nan")
+    [text] = tables.as_text(tables.summarize(runs(made))).to_dict("records")
+    assert text["ended"] == "1 finished, 1 diverged"
+    assert text["test accuracy"].startswith("0.3750 ± ")
+    assert text["test log loss"] == "– (1 diverged)"
+
+
+def test_a_mean_of_fewer_runs_than_there_are_says_so():
+    made = [run({}, [0.5], seed=seed) for seed in range(2)]
+    made += [run({}, [], seed=2, status=FAILED), run({}, [0.9], seed=3, status="unfinished")]
+    [text] = tables.as_text(tables.summarize(runs(made))).to_dict("records")
+    assert text["test accuracy"] == "0.5000 ± 0.0000 (n = 2)"
+    assert (text["n"], text["ended"]) == (4, "2 finished, 1 failed, 1 unfinished")
 
 
 def test_figure_3_for_people():

@@ -1,6 +1,7 @@
 """The learning rate as a nuisance: which runs are those at each arm's best rate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -8,7 +9,6 @@ from bnexp.analysis import measures
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION, varying
-from bnexp.folders.runs import DIVERGED, FINISHED
 
 
 def rate_varies(runs: Runs) -> bool:
@@ -20,7 +20,8 @@ def best_rates(runs: Runs, free: Sequence[str] = (LR,)) -> pd.DataFrame:
     """Each arm's best learning rate in each condition, by mean final validation accuracy.
 
     Returns:
-        Columns condition (without the learning rate), arm, rate, edge (see `measures.Tuned`).
+        Columns condition (without the learning rate), arm, rate, n (seeds), edge and beyond (see
+        `measures.Tuned`).
 
     Raises:
         MeasureError: no run has ended.
@@ -30,7 +31,8 @@ def best_rates(runs: Runs, free: Sequence[str] = (LR,)) -> pd.DataFrame:
     for (condition, arm), group in table.groupby([CONDITION, ARM], sort=False):
         if group[VALIDATION].notna().any():
             best = measures.tuned(group)
-            rows.append({CONDITION: condition, ARM: arm, "rate": best.rate, "edge": best.edge})
+            told = {"rate": best.rate, "n": len(best.table), "edge": best.edge}
+            rows.append({CONDITION: condition, ARM: arm, **told, "beyond": best.beyond})
     return pd.DataFrame(rows)
 
 
@@ -56,23 +58,37 @@ def tuned_runs(runs: Runs) -> tuple[Runs, str]:
     """
     if not rate_varies(runs):
         return runs, "one learning rate"
-    if not runs.runs["status"].isin([FINISHED, DIVERGED]).any():
+    if not runs.runs["status"].isin(measures.ENDED).any():
         return runs, "no run has ended yet"
     return at_best_rates(runs), how_chosen(best_rates(runs))
 
 
 def how_chosen(best: pd.DataFrame) -> str:
-    """What a caption says of the chosen rates, and of those at the edge of the grid."""
+    """What a caption says of the chosen rates, of those at the edge, and of those not chosen."""
     text = "each arm at its own best learning rate, by mean final validation accuracy"
     if best[CONDITION].nunique() == 1:
         rates = ", ".join(f"{row[ARM]}: {row['rate']:g}" for _, row in best.iterrows())
         text += f" ({rates})"
-    edges = best[best["edge"] != ""]
-    if len(edges):
-        where = "; ".join(
-            f"{row[ARM]}{', ' if row[CONDITION] else ''}{row[CONDITION]}: the {row['edge']}"
-            for _, row in edges.head(4).iterrows()
-        )
-        more = f" and {len(edges) - 4} more" if len(edges) > 4 else ""
-        text += f". At the edge of the rates tried: {where}{more}"
+    edges = {name: f"the {edge}" for name, edge in _by_name(best, "edge").items() if edge}
+    if edges:
+        text += f". At the edge of the rates tried: {_few(edges)}"
+    beyond = {
+        name: ", ".join(f"{rate:g}" for rate in rates)
+        for name, rates in _by_name(best, "beyond").items()
+        if rates
+    }
+    if beyond:
+        text += f". Higher, but of fewer seeds and so not chosen: {_few(beyond)}"
     return text
+
+
+def _by_name(best: pd.DataFrame, column: str) -> dict[str, Any]:
+    """A column by arm and condition, as a caption names them."""
+    names = best[ARM] + best[CONDITION].map(lambda condition: f", {condition}" if condition else "")
+    return dict(zip(names, best[column], strict=True))
+
+
+def _few(told: Mapping[str, str], most: int = 4) -> str:
+    listed = [f"{name}: {text}" for name, text in told.items()]
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return "; ".join(listed[:most]) + more

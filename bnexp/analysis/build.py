@@ -1,11 +1,13 @@
 """From run folders to a folder of figures, tables, verdicts and one report page."""
 
 import contextlib
+import hashlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,6 +17,7 @@ import pandas as pd
 from pebble import ProcessPool
 
 from bnexp.analysis import figures, measures, memo, parts, tables
+from bnexp.analysis.cache import FOLDER, Cache
 from bnexp.analysis.claims import exact
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.model import NOT_RUN, VERDICTS, Finding
@@ -24,8 +27,10 @@ from bnexp.analysis.drawing import Saved
 from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, write_report
+from bnexp.analysis.report.data import MAX_GROUPS, as_json, curves_data
 from bnexp.analysis.statistics import Estimate
 from bnexp.config import nearest
+from bnexp.config.errors import reason
 from bnexp.config.places import use_folder
 from bnexp.folders import pack
 from bnexp.folders.runs import DIVERGED, FINISHED, RunError, make_folder
@@ -76,13 +81,17 @@ def make_report(
         RunError: a folder does not exist, or there are no runs.
         ConfigError: `out` cannot be written.
     """
-    found = _found(folders, where or {})
-    for part in ("figures", "tables"):
-        make_folder(out / part)
+    read = Cache(out / FOLDER)
+    found = _found(folders, where or {}, read)
     _check_metrics(found, options.metrics)
+    for part in ("figures", "tables"):
+        make_folder(out / part, "--out")
+    read.write()
     sweeps = {sweep: found.of_sweep(sweep) for sweep in found.sweeps}
     made = _made(sweeps, out, options)
     sections = [_section(sweep, runs, made[sweep]) for sweep, runs in sweeps.items()]
+    told = [f"{one.sweep}: {one.trouble}" for one in sections if one.trouble]
+    found = replace(found, problems=[*found.problems, *told])
     claims = claims_table(judge(found) + exact.judgements(_findings(made[EXACT])))
     tables.write_table(out / "tables" / "claims", claims, tables.claims_text(claims))
     overview = [
@@ -104,28 +113,38 @@ def _check_metrics(found: Runs, metrics: Sequence[str]) -> None:
             raise RunError(f"--metric {metric}: no history has it{hint} ({', '.join(known)})")
 
 
-def _found(folders: Sequence[Path], where: Mapping[str, Any]) -> Runs:
+def _found(folders: Sequence[Path], where: Mapping[str, Any], read: Cache) -> Runs:
     """The wanted runs; what could not be read is told on stderr.
 
     Raises:
         RunError: there are none.
     """
-    found = load_runs(*folders)
+    found = load_runs(*folders, cache=read)
     for problem in found.problems:
         print(f"skipped: {problem}", file=sys.stderr)
     listed = ", ".join(map(str, folders))
     if found.runs.empty:
         raise RunError(f"no runs in {listed}; start some with python -m bnexp.run")
-    if where:
-        found = found.where(where)
-        if found.runs.empty:
-            wanted = " ".join(f"{key}={value}" for key, value in where.items())
-            raise RunError(f"no run in {listed} has {wanted}")
-    return found
+    if not where:
+        return found
+    chosen = found.where(where)
+    if chosen.runs.empty:
+        wanted = " ".join(f"{key}={','.join(_told(value))}" for key, value in where.items())
+        raise RunError(f"no run in {listed} has {wanted}")
+    return replace(chosen, problems=found.problems)
+
+
+def _told(values: Any) -> list[str]:
+    """The words for values that are asked for, each once."""
+    listed = values if isinstance(values, list) else [values]
+    return [value for value in listed if isinstance(value, str)] or list(map(str, listed))
 
 
 Job: TypeAlias = Callable[[], dict[str, Any]]
 EXACT = ""  # their name beside those of sweeps, which are never empty
+TROUBLE = "trouble"
+# what numbers, names and tables of an unusual kind raise; other errors are the program's own
+UNFORESEEN = (measures.MeasureError, RunError, ArithmeticError, LookupError, ValueError)
 
 
 def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, Any]:
@@ -135,14 +154,16 @@ def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, 
     keys[EXACT] = memo.code()
     made = {name: memory.get(name, key) for name, key in keys.items()}
     stale = [name for name, value in made.items() if not _is_whole(value)]
+    stems = file_stems(sweeps)
     jobs: dict[str, Job] = {
-        name: partial(draw_sweep, sweeps[name], name, out, options) if name else check_exact
+        name: partial(draw_sweep, sweeps[name], stems[name], out, options) if name else check_exact
         for name in stale
     }
     try:
         for name, value in _results(jobs):
             made[name] = value
-            memory.put(name, keys[name], value)
+            if TROUBLE not in value:
+                memory.put(name, keys[name], value)
     finally:  # what was made before Ctrl-C is not made again
         memory.write()
     return made
@@ -155,16 +176,29 @@ def _results(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Any]]:
     process stays without TensorFlow.
     """
     if len(jobs) <= 1 and EXACT not in jobs:
-        yield from ((name, job()) for name, job in jobs.items())
+        yield from ((name, _guarded(name, job)) for name, job in jobs.items())
         return
     workers = min(len(jobs), os.cpu_count() or 1)
     pool = ProcessPool(workers, initializer=_begin_worker, context=get_context("spawn"))
     try:
         pending = {name: pool.schedule(job) for name, job in jobs.items()}
-        yield from ((name, future.result()) for name, future in pending.items())
+        yield from ((name, _guarded(name, future.result)) for name, future in pending.items())
     finally:  # at once, also on Ctrl-C
         pool.stop()
         pool.join()
+
+
+def _guarded(name: str, job: Job) -> dict[str, Any]:
+    """What a job returns; where data of a sweep are beyond what was thought of, its trouble.
+
+    The sweep's section then says so, and the others are as they would be without it.
+    """
+    try:
+        return job()
+    except UNFORESEEN as error:
+        if name == EXACT:
+            raise
+        return {TROUBLE: f"could not be drawn ({type(error).__name__}: {reason(error)})"}
 
 
 def _begin_worker() -> None:
@@ -190,11 +224,31 @@ def _findings(value: dict[str, Any]) -> dict[str, list[Finding]]:
     }
 
 
-def draw_sweep(runs: Runs, sweep: str, out: Path, options: Options) -> dict[str, Any]:
-    """Writes one sweep's figures and tables; returns what the page needs, for JSON."""
+def file_stems(sweeps: Iterable[str]) -> dict[str, str]:
+    """What the names of each sweep's files begin with; no two share one, on any file system."""
+    stems = {sweep: sweep.replace("/", "_").lstrip("._") for sweep in sweeps}
+    counts = Counter(stem.lower() for stem in stems.values())
+    plain = {sweep for sweep, stem in stems.items() if stem and counts[stem.lower()] == 1}
+    return {
+        sweep: stem if sweep in plain else _marked(stem, sweep) for sweep, stem in stems.items()
+    }
+
+
+def _marked(stem: str, sweep: str) -> str:
+    return f"{stem}-{hashlib.sha256(os.fsencode(sweep)).hexdigest()[:6]}"
+
+
+def draw_sweep(runs: Runs, stem: str, out: Path, options: Options) -> dict[str, Any]:
+    """Writes one sweep's figures and tables; returns what the page needs, for JSON.
+
+    Args:
+        runs: of the sweep alone.
+        stem: what the names of its files begin with.
+        out: the report's folder.
+        options: how figures are wanted.
+    """
     for folder in options.config_dirs:
         use_folder(Path(folder))  # in a process of the pool
-    stem = sweep.replace("/", "_").lstrip("._")
     summary, steps = tables.summarize(runs), _figure3(runs)
     text = {"summary": tables.as_text(summary)}
     written = tables.write_table(out / "tables" / f"{stem}_summary", summary, text["summary"])
@@ -203,18 +257,29 @@ def draw_sweep(runs: Runs, sweep: str, out: Path, options: Options) -> dict[str,
         written += tables.write_table(out / "tables" / f"{stem}_figure3", steps, text["figure3"])
     drawn = figures.sweep_figures(runs, options.metrics, options.x)
     saved = [drawing.save(out / "figures", options.formats, f"{stem}_") for drawing in drawn]
+    curves = curves_data(runs)
     return {
         "tables": {name: table.astype(str).to_dict("list") for name, table in text.items()},
         "figures": [asdict(figure) for figure in saved],
         "files": [str(path) for path in written] + [path for one in saved for path in one.files],
+        "curves": as_json(curves) if curves else "",
+        "omitted": max(0, curves["total"] - MAX_GROUPS) if curves else 0,
     }
 
 
 def _section(sweep: str, runs: Runs, made: Mapping[str, Any]) -> Section:
-    drawn = [Saved(**figure) for figure in made["figures"]]
+    if TROUBLE in made:
+        return Section(sweep, runs, pd.DataFrame(), [], _commands(runs), trouble=made[TROUBLE])
     text = {name: pd.DataFrame(table) for name, table in made["tables"].items()}
     return Section(
-        sweep, runs, text["summary"], drawn, _commands(runs), text.get("figure3", pd.DataFrame())
+        sweep,
+        runs,
+        text["summary"],
+        [Saved(**figure) for figure in made["figures"]],
+        _commands(runs),
+        figure3=text.get("figure3", pd.DataFrame()),
+        curves=made["curves"],
+        omitted=made["omitted"],
     )
 
 
@@ -239,6 +304,10 @@ def _print_sweep(section: Section) -> None:
     text, statuses = section.summary, section.runs.runs["status"]
     told = ", ".join(f"{count} {status}" for status, count in statuses.value_counts().items())
     print(f"{section.sweep}: {len(statuses)} runs ({told})\n")
+    if section.trouble:
+        print(f"{section.trouble}\n")
+        print(f"{section.sweep}: {section.trouble}", file=sys.stderr)
+        return
     print(text.head(PRINTED_ROWS).to_markdown(index=False))
     if len(text) > PRINTED_ROWS:
         more = len(text) - PRINTED_ROWS

@@ -1,9 +1,11 @@
-"""What was read of a sweep's runs, kept as one Parquet file that is never trusted blindly.
+"""What a report read of its sweeps' runs: a Parquet file each, that is never trusted blindly.
 
 A row holds one run: its flat config and result as JSON, its tables as lists, and a signature
 of its files. It is used only while the signature is unchanged and the code that reads is the
 same. A run whose files changed within the last seconds is not kept, as a file system's clock
 may be too coarse to show one more change.
+
+The files lie in the report's folder: nothing is written where runs are read.
 """
 
 import contextlib
@@ -26,7 +28,7 @@ from bnexp.analysis.reading import Records
 from bnexp.config.places import search_folders
 
 FILES = ("config.yaml", "result.json", "history.csv", "probes.csv")
-LOCATION = Path(".cache") / "runs.parquet"  # within a sweep's folder
+FOLDER = Path(".cache") / "runs"  # within a report's folder
 SETTLED_NS = 2_000_000_000
 TABLES = ("history", "probes")
 
@@ -55,47 +57,68 @@ def _reader() -> str:
     return hashlib.sha256(b"".join(sources)).hexdigest()
 
 
-def read(sweep: Path, signatures: Mapping[Path, str]) -> Records:
-    """The runs that are known and unchanged; none if there is no (readable) cache."""
-    try:
-        file = pq.ParquetFile(sweep / LOCATION)
-        if (file.schema_arrow.metadata or {}).get(b"reader") != _reader().encode():
+class Cache:
+    """What was read of sweeps, in a folder that is written to by `write` alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._changed: dict[Path, pa.Table] = {}
+
+    def _file(self, sweep: Path) -> Path:
+        name = os.fsencode(sweep.absolute())
+        return self._folder / f"{hashlib.sha256(name).hexdigest()[:20]}.parquet"
+
+    def get(self, sweep: Path, signatures: Mapping[Path, str]) -> Records:
+        """The runs that are known and unchanged; none if there is no (readable) file."""
+        try:
+            file = pq.ParquetFile(self._file(sweep))
+            if (file.schema_arrow.metadata or {}).get(b"reader") != _reader().encode():
+                return Records()
+            table = file.read()
+        except (OSError, pa.ArrowException):
             return Records()
-        table = file.read()
-    except (OSError, pa.ArrowException):
-        return Records()
-    wanted = {folder.name: stamp for folder, stamp in signatures.items() if stamp}
-    pairs = zip(table["folder"].to_pylist(), table["signature"].to_pylist(), strict=True)
-    table = table.filter(pa.array([wanted.get(folder) == stamp for folder, stamp in pairs]))
-    names = [str(sweep / folder) for folder in table["folder"].to_pylist()]
-    rows = dict(zip(names, map(json.loads, table["row"].to_pylist()), strict=True))
-    history, probes = (_flat(table, prefix, names) for prefix in TABLES)
-    return Records(rows, history, probes)
+        wanted = {folder.name: stamp for folder, stamp in signatures.items() if stamp}
+        pairs = zip(table["folder"].to_pylist(), table["signature"].to_pylist(), strict=True)
+        table = table.filter(pa.array([wanted.get(folder) == stamp for folder, stamp in pairs]))
+        names = [str(sweep / folder) for folder in table["folder"].to_pylist()]
+        rows = dict(zip(names, map(json.loads, table["row"].to_pylist()), strict=True))
+        history, probes = (_flat(table, prefix, names) for prefix in TABLES)
+        return Records(rows, history, probes)
+
+    def put(self, sweep: Path, records: Records, signatures: Mapping[Path, str]) -> None:
+        """Takes in what was read, in place of what was kept."""
+        kept = {
+            str(folder): stamp
+            for folder, stamp in signatures.items()
+            if stamp and str(folder) in records.rows and _is_unicode(folder.name)
+        }
+        if not kept:
+            return
+        columns: dict[str, Any] = {
+            "folder": [Path(run).name for run in kept],
+            "signature": list(kept.values()),
+            "row": [json.dumps(records.rows[run]) for run in kept],
+        }
+        for prefix in TABLES:
+            columns |= _nested(getattr(records, prefix), prefix, list(kept))
+        table = pa.table(columns).replace_schema_metadata({"reader": _reader()})
+        self._changed[self._file(sweep)] = table
+
+    def write(self) -> None:
+        """Writes what was taken in; not being able to is no error."""
+        for path, table in self._changed.items():
+            aside = path.with_name(f"{path.name}.{os.getpid()}")
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pq.write_table(table, aside, compression="zstd")
+                aside.replace(path)
 
 
-def write(sweep: Path, records: Records, signatures: Mapping[Path, str]) -> None:
-    """Keeps what was read, in place of what was kept; not being able to is no error."""
-    kept = {
-        str(folder): stamp
-        for folder, stamp in signatures.items()
-        if stamp and str(folder) in records.rows
-    }
-    if not kept:
-        return
-    columns: dict[str, Any] = {
-        "folder": [Path(run).name for run in kept],
-        "signature": list(kept.values()),
-        "row": [json.dumps(records.rows[run]) for run in kept],
-    }
-    for prefix in TABLES:
-        columns |= _nested(getattr(records, prefix), prefix, list(kept))
-    table = pa.table(columns).replace_schema_metadata({"reader": _reader()})
-    path = sweep / LOCATION
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        pq.write_table(table, aside, compression="zstd")
-        aside.replace(path)
+def _is_unicode(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _nested(table: pd.DataFrame, prefix: str, names: Collection[str]) -> dict[str, pa.Array]:

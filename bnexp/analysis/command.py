@@ -5,11 +5,12 @@ Examples:
     bnexp plot outputs/quickstart             one sweep
     bnexp plot outputs/a outputs/b --out comparison
     bnexp plot outputs/fig1 --x seconds --metric val_loss --format pdf
-    bnexp plot --where norm=batch optimizer.lr=0.1,1
+    bnexp plot --where norm=batch optimizer.lr=0.1,1 'model.hidden=[100,100]'
     bnexp plot --strict                       exit code 1 if a run is missing
 """
 
 import argparse
+import re
 import shlex
 import signal
 import sys
@@ -42,8 +43,13 @@ def main(given: Sequence[str] | None = None) -> None:
         incomplete = make_report(
             arguments.folders,
             arguments.out or arguments.folders[0] / "report",
-            Options(arguments.format, arguments.metric, arguments.x, arguments.config_dir),
-            where=dict(map(setting, arguments.where)),
+            Options(
+                arguments.format or ["png", "svg"],
+                arguments.metric or ["val_accuracy", "val_loss"],
+                arguments.x,
+                arguments.config_dir,
+            ),
+            where=settings(arguments.where),
             command=shlex.join(["bnexp", "plot", *words]),
         )
     if arguments.strict and incomplete:
@@ -58,28 +64,54 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("folders", nargs="*", type=Path, default=[Path("outputs")], help="default: outputs/")
     add("--out", type=Path, help="where to write; default: report/ in the (first) folder")
-    add("--format", nargs="+", choices=FORMATS, default=["png", "svg"], help="of the figures")
-    add("--metric", nargs="+", default=["val_accuracy", "val_loss"], help="columns of the history")
+    more: dict[str, Any] = {"nargs": "+", "action": "extend"}  # given twice, both count
+    add("--format", **more, choices=FORMATS, help="of the figures; default: png svg")
+    add("--metric", **more, help="columns of the history; default: val_accuracy val_loss")
     add("--config-dir", action="append", default=[], help="your own figures/, claims/, options")
     add("--x", choices=X_AXES, default="step", help="what curves are drawn against")
-    add("--where", nargs="+", default=[], metavar="KEY=VALUE[,VALUE]", help="only these runs")
+    add(
+        "--where",
+        **more,
+        default=[],
+        metavar="KEY=VALUE[,VALUE]",
+        help="only runs that have one of the values, of every key",
+    )
     add("--strict", action="store_true", help="exit code 1 if a run is damaged, failed, unfinished")
     return options
 
 
-def setting(text: str) -> tuple[str, list[Any]]:
-    """ "optimizer.lr=0.1,1" as ("optimizer.lr", [0.1, 1])."""
+def settings(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """["optimizer.lr=0.1", "optimizer.lr=1"] as {"optimizer.lr": [0.1, "0.1", 1.0, "1"]}.
+
+    A key that is given twice has the values of both.
+
+    Raises:
+        ConfigError: a text that is no KEY=VALUE.
+    """
     from bnexp.config import ConfigError
 
-    key, equals, values = text.partition("=")
-    if not (key and equals and values):
-        raise ConfigError(f"--where {text}: needs KEY=VALUE")
-    return key, [_value(value) for value in values.split(",")]
+    found: dict[str, list[Any]] = {}
+    for text in texts:
+        key, equals, values = text.partition("=")
+        if not (key and equals and values):
+            raise ConfigError(f"--where {text}: needs KEY=VALUE")
+        words = re.split(r",(?![^\[]*\])", values)  # not within brackets
+        found.setdefault(key, []).extend(one for word in words for one in _readings(word))
+    return found
 
 
-def _value(text: str) -> Any:
-    """A number where it reads as one (also 1e-5, which YAML takes for text)."""
+def _readings(word: str) -> list[Any]:
+    """What a word can stand for: a text, as an id is even of digits alone; a number, a list.
+
+    A number also as 1e-5, which YAML takes for text.
+    """
     try:
-        return float(text)
+        value: Any = float(word)
     except ValueError:
-        return yaml.safe_load(text)
+        try:
+            value = yaml.safe_load(word)
+        except yaml.YAMLError:  # an open bracket
+            return [word]
+    if isinstance(value, list):
+        return [tuple(value), word]
+    return [word] if value == word else [value, word]

@@ -2,22 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bnexp.analysis import cache
-from bnexp.analysis.naming import ARM, CONDITION, with_names
+from bnexp.analysis.cache import Cache, signature
+from bnexp.analysis.naming import ARM, CONDITION, hidden, with_names
 from bnexp.analysis.reading import UNFINISHED, Records, merged, read_folders, read_runs
+from bnexp.analysis.versions import filled
 from bnexp.config import nearest
 from bnexp.folders import pack
-from bnexp.folders.runs import PACK, RunError, find_run_folders
+from bnexp.folders.runs import DIVERGED, FINISHED, PACK, RunError, find_run_folders
 
 __all__ = ["SWEEP", "UNFINISHED", "Runs", "load_runs"]
 
-SWEEP = "sweep"
+SWEEP, SEED, RUN_ID = "sweep", "seed", "run_id"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Runs:
             `arm` and `condition`, by which runs are compared.
         history: one row per evaluation, with the column `run`.
         probes: one row per probed value (`step,probe,layer,statistic,value`) with `run`.
-        problems: a line for each folder or pack that could not be read.
+        problems: a line for each folder or pack that could not be read, and for each run that is
+            not counted.
     """
 
     runs: pd.DataFrame
@@ -51,7 +53,8 @@ class Runs:
     def where(self, settings: Mapping[str, Any]) -> "Runs":
         """The runs with these settings: `{"norm": "batch", "optimizer.lr": [0.1, 1]}`.
 
-        A value may be a list of values; a group's name stands for its kind.
+        A value may be a list of values, of which one must be the run's; a group's name stands for
+        its kind. A value that is a list itself, such as widths, is a tuple.
 
         Raises:
             RunError: no run has such a key.
@@ -62,7 +65,10 @@ class Runs:
             if column not in self.runs:
                 hint = nearest(key, map(str, self.runs.columns))
                 raise RunError(f"no run has the key '{key}'{hint}")
-            mask &= self.runs[column].isin(value if isinstance(value, list) else [value])
+            wanted = value if isinstance(value, list) else [value]
+            there = self.runs[column].drop_duplicates()
+            chosen = [one for one in there if any(_is(one, word) for word in wanted)]
+            mask &= self.runs[column].isin(chosen)
         return self.select(mask)
 
     def select(self, mask: pd.Series, free: Sequence[str] = ()) -> "Runs":
@@ -78,14 +84,14 @@ class Runs:
         return Runs(chosen, history, probes)
 
 
-def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
+def load_runs(*roots: Path | str, cache: Cache | None = None) -> Runs:
     """Every run folder at or below the given folders, and the runs of a pack in one of them.
 
     A pack further below is left alone: the reference runs in outputs/ are not the user's own.
-    Damaged runs are named in `problems`.
+    Runs that are damaged, or there twice, are left out and named in `problems`.
 
-    What was read is kept in each sweep's folder (`.cache/runs.parquet`) and used again while
-    a run's files are untouched; `cached=False` neither reads nor writes there.
+    Nothing is written. With a `cache`, runs whose files are untouched are taken from there, and
+    what was read anew is put into it.
 
     Raises:
         RunError: a folder does not exist.
@@ -97,16 +103,53 @@ def load_runs(*roots: Path | str, cached: bool = True) -> Runs:
     sweeps: dict[Path, list[Path]] = {}
     for folder in find_run_folders(paths):
         sweeps.setdefault(folder.parent, []).append(folder)
-    of_folders = [_of_folder(*sweep, cached=cached) for sweep in sweeps.items()]
+    of_folders = [_of_folder(*sweep, cache=cache) for sweep in sweeps.items()]
     packs = [path / PACK for path in dict.fromkeys(paths) if (path / PACK).is_file()]
     of_packs = [_of_pack(path) for path in packs]
     read = merged([*of_folders, *of_packs])
     names = sweep_names(dict.fromkeys(Path(run).parent for run in read.rows), paths)
+    told = filled(read.rows.values())
     rows = [{"run": run, SWEEP: names[Path(run).parent], **row} for run, row in read.rows.items()]
     table = pd.DataFrame(rows)
-    if len(table):
-        table = with_names(table.set_index("run"))
-    return Runs(table, read.history, read.probes, read.problems)
+    if table.empty:
+        return Runs(table, read.history, read.probes, read.problems)
+    table = with_names(table.set_index("run"))
+    twice = repeated(table)
+    found = Runs(table, read.history, read.probes)
+    once = found.select(~table.index.to_series().isin(list(twice))) if twice else found
+    return replace(once, problems=[*read.problems, *told, *twice.values()])
+
+
+def repeated(table: pd.DataFrame) -> dict[str, str]:
+    """By run, why it is left out: a sweep has another run of the same settings and seed.
+
+    Such a run, a copied folder mostly, is no further seed. The one that counts has ended, and the
+    name that its result gives; of several, the first.
+    """
+    keys = [key for key in table.columns if "." in key and key not in hidden(table)]
+    doubled = table[table.duplicated([SWEEP, SEED, *keys], keep=False)]
+    own = [Path(str(run)).name == name for run, name in doubled[RUN_ID].items()]
+    order = doubled.assign(_open=~doubled["status"].isin([FINISHED, DIVERGED]), _own=own)
+    order = order.sort_values(["_open", "_own"], ascending=[True, False], kind="stable")
+    first: dict[Any, str] = {}
+    groups = order.groupby([SWEEP, SEED, *keys], dropna=False, sort=False).ngroup()
+    found = {}
+    for run, group in groups.items():
+        counted = first.setdefault(group, str(run))
+        if counted != run:
+            found[str(run)] = f"{run}: left out: the same settings and seed as {counted}"
+    return found
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    """Whether a setting has a value that is asked for."""
+    if value is None or value != value:
+        return wanted is None
+    if isinstance(wanted, tuple):
+        return bool(value == "-".join(map(str, wanted)))
+    kinds = (str, bool)
+    alike = all(isinstance(value, kind) == isinstance(wanted, kind) for kind in kinds)
+    return alike and bool(value == wanted)
 
 
 def sweep_names(sweeps: Iterable[Path], roots: Sequence[Path]) -> dict[Path, str]:
@@ -125,16 +168,16 @@ def sweep_names(sweeps: Iterable[Path], roots: Sequence[Path]) -> dict[Path, str
     return {sweep: name if counts[name] == 1 else sweep.as_posix() for sweep, name in names.items()}
 
 
-def _of_folder(sweep: Path, members: Iterable[Path], *, cached: bool) -> Records:
-    if not cached:
+def _of_folder(sweep: Path, members: Iterable[Path], *, cache: Cache | None) -> Records:
+    if cache is None:
         return read_folders(members)
-    signatures = {folder: cache.signature(folder) for folder in members}
-    known = cache.read(sweep, signatures)
+    signatures = {folder: signature(folder) for folder in members}
+    known = cache.get(sweep, signatures)
     missing = [folder for folder in signatures if str(folder) not in known.rows]
     if not missing:
         return known
     everything = merged([known, read_folders(missing)]).in_order(map(str, signatures))
-    cache.write(sweep, everything, signatures)
+    cache.put(sweep, everything, signatures)
     return everything
 
 

@@ -3,19 +3,24 @@
 The learning rate is a nuisance: `tuned` picks it for each arm on validation data.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from bnexp.analysis.loading import Runs
+from bnexp.analysis import naming
+from bnexp.analysis.loading import SEED, Runs
 from bnexp.analysis.naming import named, telling, varying
+from bnexp.analysis.statistics import NO_ESTIMATE, Estimate, t_interval
 from bnexp.folders.runs import DIVERGED, FINISHED
 
-LR, NORM, SEED = "optimizer.lr", "norm.kind", "seed"
+LR, NORM = "optimizer.lr", naming.NORM
 NONE, BATCH = "none", "batch"
 VALIDATION, TEST = "final_val_accuracy", "test_accuracy"
-CHANCE = 0.1  # accuracy of ten classes by guessing: what a diverged network is worth
+ACCURACIES = (VALIDATION, "best_val_accuracy", TEST)
+CHANCE = 0.1  # of results that do not tell how many classes there are: those of version 0.1
+ENDED = (FINISHED, DIVERGED)
 
 
 class MeasureError(Exception):
@@ -28,13 +33,17 @@ def ended(runs: Runs) -> pd.DataFrame:
     Raises:
         MeasureError: there are none.
     """
-    table = runs.runs[runs.runs["status"].isin([FINISHED, DIVERGED])]
+    table = runs.runs[runs.runs["status"].isin(ENDED)]
     if table.empty:
         raise MeasureError("no run has ended")
-    diverged = table["status"] == DIVERGED
-    chance = chance_of(table)
-    worth = {key: table[key].astype(float).mask(diverged, chance) for key in (VALIDATION, TEST)}
-    return table.assign(**worth)
+    return worth(table)
+
+
+def worth(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs with chance for the accuracies of those that diverged."""
+    diverged, chance = table["status"] == DIVERGED, chance_of(table)
+    known = [key for key in ACCURACIES if key in table]
+    return table.assign(**{key: table[key].astype(float).mask(diverged, chance) for key in known})
 
 
 def chance_of(table: pd.DataFrame) -> pd.Series:
@@ -42,6 +51,25 @@ def chance_of(table: pd.DataFrame) -> pd.Series:
     if "classes" not in table:
         return pd.Series(CHANCE, index=table.index)
     return (1 / table["classes"].astype(float)).fillna(CHANCE)
+
+
+def chance_text(table: pd.DataFrame) -> str:
+    """What a caption says of it: "chance, 10%"."""
+    shares = chance_of(table)
+    low, high = (f"{100 * share:.3g}%" for share in (shares.min(), shares.max()))
+    return f"chance, {low}" if low == high else f"chance, 1 / classes, {low} to {high}"
+
+
+def estimate(table: pd.DataFrame, metric: str) -> Estimate:
+    """Mean and interval of a metric over all runs that have ended, none left out.
+
+    No estimate where one of them has no value, as a diverged run has no loss: a mean of the
+    others would be one of survivors. `table` is as `worth` gives it.
+    """
+    if metric not in table:
+        return NO_ESTIMATE
+    values = table.loc[table["status"].isin(ENDED), metric].astype(float)
+    return NO_ESTIMATE if values.isna().any() else t_interval(values)
 
 
 def arms(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -67,10 +95,8 @@ def parts(runs: Runs, *free: str) -> list[tuple[str, Runs]]:
         return [("", runs)]
     groups = runs.runs.groupby(keys, sort=False, dropna=False).ngroup()
     first = runs.runs[~groups.duplicated()]
-    names = telling(first, keys)
-    return [
-        (named(row, names), runs.select(groups == groups[run])) for run, row in first.iterrows()
-    ]
+    names = named(first, telling(first, keys))
+    return [(names[run], runs.select(groups == groups[run])) for run in first.index]
 
 
 def by_seed(table: pd.DataFrame, values: pd.Series | str) -> pd.Series:
@@ -98,11 +124,15 @@ def split(table: pd.DataFrame, key: str) -> dict[float, pd.DataFrame]:
 
 @dataclass(frozen=True)
 class Tuned:
-    """An arm at its best learning rate; `edge` is "lowest" or "highest" where it is so."""
+    """An arm at its best learning rate; `edge` is "lowest" or "highest" where it is so.
+
+    `beyond` are rates with a higher mean, but of fewer seeds.
+    """
 
     rate: float
     edge: str
     table: pd.DataFrame
+    beyond: Sequence[float] = ()
 
     def by_seed(self, values: pd.Series | str) -> pd.Series:
         """One value per seed."""
@@ -112,20 +142,24 @@ class Tuned:
 def tuned(table: pd.DataFrame, values: pd.Series | str = VALIDATION) -> Tuned:
     """The learning rate with the highest mean over seeds, by default of validation accuracy.
 
-    Of equal ones the lowest.
+    Of equal ones the lowest; only rates with as many seeds as any are chosen from, as the best of
+    many single seeds is mostly luck.
 
     Raises:
         MeasureError: no run has a value.
     """
     column = table[values] if isinstance(values, str) else values.reindex(table.index)
-    means = column.astype(float).groupby(table[LR]).mean().dropna()
+    groups = column.astype(float).groupby(table[LR])
+    means, counts = groups.mean().dropna(), groups.count()
     if means.empty:
         raise MeasureError("no run was evaluated")
-    rate = float(means.index[int(means.argmax())])
+    whole = means[counts[means.index] == counts.max()]
+    rate = float(whole.index[int(whole.argmax())])
     edge = ""
     if len(means) > 1 and rate in (means.index.min(), means.index.max()):
         edge = "lowest" if rate == means.index.min() else "highest"
-    return Tuned(rate, edge, table[table[LR] == rate])
+    beyond = means.index[means > whole.max()]
+    return Tuned(rate, edge, table[table[LR] == rate], tuple(map(float, beyond)))
 
 
 def reached(runs: Runs, target: float | pd.Series, column: str = "step") -> pd.Series:
@@ -167,7 +201,7 @@ def probed(runs: Runs, probe: str, *statistics: str) -> pd.DataFrame:
 
 def last_layer(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of each run's last hidden layer (layers are numbered from 1)."""
-    number = table["layer"].astype(int)
+    number = pd.to_numeric(table["layer"], errors="coerce")
     return table[number == number.groupby(table["run"]).transform("max")]
 
 

@@ -1,12 +1,14 @@
 """Names for groups of runs: arms and conditions, told apart by the settings that vary."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 ARM, CONDITION = "arm", "condition"
+KIND, NORM = "kind", "norm.kind"
 CONTENT = "data._content_"  # SHA-256 of a data file
 HASH_DIGITS = 8
 
@@ -14,30 +16,89 @@ HASH_DIGITS = 8
 def with_names(table: pd.DataFrame, free: Sequence[str] = ()) -> pd.DataFrame:
     """Adds `arm` (what differs in normalization) and `condition` (what else differs).
 
-    Settings in `free` are not named: runs that differ in these alone share a condition.
+    Settings in `free` are not named: runs that differ in these alone share a condition. Runs are
+    told apart by values; a name has as many digits as that needs.
 
     Rows are sorted by condition, arm, seed and folder.
     """
     keys = [key for key in varying(table) if key not in free]
     norm = [key for key in keys if key.startswith("norm.")]
     others = telling(table, [key for key in keys if not key.startswith("norm.")])
-    no_norm_first = {"norm.kind": table["norm.kind"] != "none"}
+    no_norm_first = {NORM: table[NORM] != "none"}
     order = table[[*others, *norm, "seed"]].assign(**no_norm_first, folder=table.index)
     table = table.loc[order.sort_values(list(order.columns), key=_sortable).index]
-    arms = _labels(table, ["norm.kind", *norm], lambda row: _arm(table, row, norm))
-    conditions = _labels(table, others, lambda row: named_among(table, row, others))
-    return table.assign(**{ARM: arms, CONDITION: conditions})
+    arms = _labels(table, list(dict.fromkeys([NORM, *norm])), _arm)
+    return table.assign(**{ARM: arms, CONDITION: _labels(table, others, named_among)})
 
 
-def _labels(
-    table: pd.DataFrame, keys: Sequence[str], name: Callable[[pd.Series], str]
-) -> pd.Series:
+Namer: TypeAlias = Callable[["Names", pd.Series], str]
+
+
+def _labels(table: pd.DataFrame, keys: Sequence[str], name: Namer) -> pd.Series:
     """A name for each row, made once for all rows with the same values of the keys."""
     if not keys:
         return pd.Series("", index=table.index)
-    groups = table.groupby(list(dict.fromkeys(keys)), sort=False, dropna=False).ngroup()
+    groups = table.groupby(list(keys), sort=False, dropna=False).ngroup()
+    names = Names(table, keys)
     first = table[~groups.duplicated()]
-    return groups.map({groups[run]: name(row) for run, row in first.iterrows()})
+    return groups.map({groups[run]: name(names, row) for run, row in first.iterrows()})
+
+
+def kind_of(key: str) -> str:
+    """The key that names the option which a setting belongs to."""
+    return f"{key.partition('.')[0]}.{KIND}"
+
+
+class Names:
+    """Names for the rows of a table by some of its settings."""
+
+    def __init__(self, table: pd.DataFrame, keys: Sequence[str]) -> None:
+        self.table, self.keys = table, keys
+        self._texts = {key: texts(table[key]) for key in keys}
+        short = [key.removesuffix(f".{KIND}").rpartition(".")[2].strip("_") for key in keys]
+        self._short = {
+            key: s if short.count(s) == 1 else key for s, key in zip(short, keys, strict=True)
+        }
+
+    def text(self, row: pd.Series, key: str) -> str:
+        """A setting's value, as no other of this setting is written."""
+        return self._texts[key][value_key(row[key])]
+
+    def named(self, row: pd.Series, keys: Sequence[str]) -> str:
+        """ "lr=0.1, activation=relu"; the whole key where its last part alone is ambiguous."""
+        return ", ".join(f"{self._short[key]}={self.text(row, key)}" for key in keys)
+
+    def varies(self, row: pd.Series, key: str) -> bool:
+        """Whether a key varies among the runs of the row's kind, if kinds differ at all."""
+        kind = kind_of(key)
+        if kind not in self.keys or key == kind:
+            return True
+        alike = self.table.loc[self.table[kind] == row[kind], key]
+        return bool(alike.nunique(dropna=False) > 1)
+
+
+def named(table: pd.DataFrame, keys: Sequence[str]) -> dict[Any, str]:
+    """For each row its values of all these keys: "lr=0.1, activation=relu"."""
+    names = Names(table, keys)
+    return {run: names.named(row, keys) for run, row in table.iterrows()}
+
+
+def named_among(names: Names, row: pd.Series) -> str:
+    """As `named`, less the keys that do not vary among the runs of the row's kind.
+
+    So it is "init=gaussian, stddev=0.1" but "init=glorot", which has no stddev.
+    """
+    return names.named(row, [key for key in names.keys if names.varies(row, key)])
+
+
+def _arm(names: Names, row: pd.Series) -> str:
+    """The kind, and what varies among the runs of this kind: "batch momentum=0.9"."""
+    details = [key for key in names.keys if key != NORM and names.varies(row, key)]
+    kind = names.text(row, NORM)
+    short = [str(one).rpartition(":")[2] for one in names.table[NORM].unique()]
+    if short.count(last := kind.rpartition(":")[2]) == 1:  # my_norms:Scale
+        kind = last
+    return " ".join([kind, *([names.named(row, details)] if details else [])])
 
 
 def _sortable(values: pd.Series) -> pd.Series:
@@ -51,15 +112,17 @@ def varying(table: pd.DataFrame) -> list[str]:
     `init=gaussian,glorot` changes several keys at once: only `init.kind` is named, as long as
     each kind has one value of the others.
     """
-    keys = [key for key in table.columns if "." in key and key not in _hidden(table)]
+    keys = [key for key in table.columns if "." in key and key not in hidden(table)]
     differing = [key for key in keys if table[key].nunique(dropna=False) > 1]
     return [key for key in differing if not _follows_from_kind(table, key, differing)]
 
 
-def _hidden(table: pd.DataFrame) -> set[str]:
+def hidden(table: pd.DataFrame) -> set[str]:
     """Where a data file lies tells nothing where its content is known."""
-    known = CONTENT in table.columns and table[CONTENT].notna().all()
-    return {"data.path"} if known else set()
+    path = "data.path"
+    if not {path, CONTENT} <= set(table.columns):
+        return set()
+    return {path} if table.loc[table[path].notna(), CONTENT].notna().all() else set()
 
 
 SCHEDULE = tuple(
@@ -82,42 +145,34 @@ def telling(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
 
 
 def _follows_from_kind(table: pd.DataFrame, key: str, differing: Sequence[str]) -> bool:
-    kind = key.partition(".")[0] + ".kind"
+    kind = kind_of(key)
     if key == kind or kind not in differing:
         return False
     return bool((table.groupby(kind)[key].nunique(dropna=False) == 1).all())
 
 
-def _arm(table: pd.DataFrame, row: pd.Series, keys: Sequence[str]) -> str:
-    """The kind, and what varies among the runs of this kind: "batch momentum=0.9"."""
-    kind = str(row["norm.kind"])
-    alike = table[table["norm.kind"] == row["norm.kind"]]
-    details = [key for key in keys if key != "norm.kind" and alike[key].nunique(dropna=False) > 1]
-    return " ".join([kind.rpartition(":")[2], *([named(row, details)] if details else [])])
+def texts(values: pd.Series) -> dict[Any, str]:
+    """For each value of a setting (by `value_key`) a text that no other has, short if it can be."""
+    found = {value_key(value): value for value in values.drop_duplicates()}
+    short = {key: value_text(value) for key, value in found.items()}
+    counts = Counter(short.values())
+    return {
+        key: text if counts[text] == 1 or key is None else exact_text(found[key])
+        for key, text in short.items()
+    }
 
 
-def named(row: pd.Series, keys: Sequence[str]) -> str:
-    """ "lr=0.1, activation=relu"; the whole key where its last part alone is ambiguous."""
-    short = [key.removesuffix(".kind").rpartition(".")[2].strip("_") for key in keys]
-    names = [s if short.count(s) == 1 else key for s, key in zip(short, keys, strict=True)]
-    return ", ".join(
-        f"{name}={value_text(row[key])}" for name, key in zip(names, keys, strict=True)
-    )
+def value_key(value: Any) -> Any:
+    """The value itself, to look it up by; None for null, which pandas has in two forms."""
+    return None if value is None or value != value else value
 
 
-def named_among(table: pd.DataFrame, row: pd.Series, keys: Sequence[str]) -> str:
-    """As `named`, less the keys that do not vary among the runs of the row's kind.
-
-    So it is "init=gaussian, stddev=0.1" but "init=glorot", which has no stddev.
-    """
-
-    def varies(key: str) -> bool:
-        kind = key.partition(".")[0] + ".kind"
-        if kind not in keys or key == kind:
-            return True
-        return table.loc[table[kind] == row[kind], key].nunique(dropna=False) > 1
-
-    return named(row, [key for key in keys if varies(key)])
+def exact_text(value: Any) -> str:
+    """A value with all its digits or letters; text in quotes where another value reads like it."""
+    if isinstance(value, float):
+        return repr(float(value))
+    plain = isinstance(value, str) and value_text(value) == value
+    return repr(value) if plain else str(value)
 
 
 def value_text(value: Any) -> str:

@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from bnexp.analysis.consistency import check_pair, wrong_histories, wrong_probes
 from bnexp.analysis.versions import in_todays_words
+from bnexp.config import ConfigError
 from bnexp.folders import runs as folders
 from bnexp.folders import tables
 from bnexp.folders.errors import RunError
@@ -100,6 +102,8 @@ def read_runs(members: Mapping[Path, Files]) -> Records:
             problems[run] = str(error)
     history = _parsed(histories, HISTORY, problems)
     probed = _parsed(probes, PROBES, problems)
+    readable = {run: row for run, row in rows.items() if run not in problems}
+    problems |= wrong_histories(history, readable) | wrong_probes(probed)
     for run in problems:
         rows.pop(run, None)
     history = history[~history["run"].isin(list(problems))]
@@ -109,12 +113,16 @@ def read_runs(members: Mapping[Path, Files]) -> Records:
 
 def _row(folder: Path, files: Files) -> tuple[dict[str, Any], bool]:
     """Config and result of a run, and whether it must have a history."""
-    tree = folders.parsed_config(files("config.yaml") or "", folder / "config.yaml")
-    config = in_todays_words(flatten(tree))
+    place = folder / "config.yaml"
+    try:
+        config = in_todays_words(folders.parsed_config(files(place.name) or "", place))
+    except ConfigError as error:
+        raise RunError(f"{place}: {error}") from error
     text = files("result.json")
     result: dict[str, Any] = {"status": UNFINISHED}
     if text is not None:
         result = folders.parsed_result(text, folder / "result.json")
+    check_pair(folder, config, result)
     ended = result["status"] in (folders.FINISHED, folders.DIVERGED)
     return config | result, ended
 
@@ -130,17 +138,6 @@ def _table_text(text: str | None, path: Path, ended: bool) -> str:
     tables.header(text, path)
     assert text is not None
     return text
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"optimizer": {"lr": 1}} as {"optimizer.lr": 1}; lists become text."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = "-".join(map(str, value)) if isinstance(value, list) else value
-    return flat
 
 
 def _parsed(texts: Mapping[str, str], name: str, problems: dict[str, str]) -> pd.DataFrame:

@@ -1,18 +1,22 @@
-"""How every figure looks: one colour and label per arm, safe for colour-blind readers."""
+"""How every figure looks: one look and label per arm, safe for colour-blind readers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from matplotlib.colors import to_hex, to_rgb
+
 from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from bnexp.config import ConfigError
+from bnexp.config.options import TARGET
+from bnexp.config.places import definitions
+from bnexp.config.signature import read
 
 # Okabe & Ito's palette; the two arms that every figure has come first and stay the same.
 ARM_COLOURS = {"batch": "#0072B2", "none": "#D55E00"}
 MORE_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-ARM_LABELS = {
-    "batch": "Batch Normalization",
-    "layer": "Layer Normalization",
-    "none": "no normalization",
-}
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 DIVERGED_COLOUR = "#E00000"
 HEAT = "cividis"
 VERDICT_STYLES = {
@@ -38,6 +42,7 @@ X_LABELS = {"step": "training step", "epoch": "epoch", "seconds": "training time
 LR_LABEL = "learning rate"
 
 RC: dict[Any, Any] = {
+    "text.parse_math": False,  # a $ in a path is a $
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.spines.top": False,
@@ -51,15 +56,63 @@ RC: dict[Any, Any] = {
 }
 
 
-def colours(arms: Sequence[str]) -> dict[str, str]:
-    """A colour for each arm; the same arm has the same colour in every figure."""
+@dataclass(frozen=True)
+class Look:
+    """How an arm is drawn; no two arms of a figure share a colour, nor a line and marker.
+
+    Attributes:
+        colour: of the palette; from its end on in other shades.
+        line: solid; from the palette's end on with dashes and more and more dots.
+        marker: as matplotlib names it.
+    """
+
+    colour: str
+    line: Any = "-"
+    marker: Any = "o"
+
+
+def looks(arms: Sequence[str]) -> dict[str, Look]:
+    """A look for each arm; the same arms look the same in every figure."""
     others = [arm for arm in arms if arm not in ARM_COLOURS]
-    spare = {arm: MORE_COLOURS[i % len(MORE_COLOURS)] for i, arm in enumerate(others)}
-    return {arm: ARM_COLOURS.get(arm) or spare[arm] for arm in arms}
+    return {
+        arm: Look(ARM_COLOURS[arm]) if arm in ARM_COLOURS else _look(others.index(arm))
+        for arm in arms
+    }
+
+
+def _look(number: int) -> Look:
+    turn, place = divmod(number, len(MORE_COLOURS))
+    if turn == 0:
+        return Look(MORE_COLOURS[place])
+    marker = MARKERS[turn] if turn < len(MARKERS) else (turn, 1, 0)  # a star of so many points
+    return Look(_shade(MORE_COLOURS[place], turn), (0, (6, 2, *(1, 2) * (turn - 1))), marker)
+
+
+def _shade(colour: str, turn: int) -> str:
+    """Towards white, then towards black, and each time less far."""
+    end = 1.0 if turn % 2 else 0.3  # black itself is in the palette
+    share = 0.5 ** ((turn + 1) // 2)
+    red, green, blue = (c + (end - c) * share for c in to_rgb(colour))
+    return str(to_hex((red, green, blue)))
+
+
+def colours(arms: Sequence[str]) -> dict[str, str]:
+    """The colour of each arm's look."""
+    return {arm: look.colour for arm, look in looks(arms).items()}
 
 
 def label(arm: str) -> str:
     """What the legend calls an arm."""
     kind, _, details = arm.partition(" ")
-    name = ARM_LABELS.get(kind, kind)
+    name = _name(kind)
     return f"{name}, {details}" if details else name
+
+
+@cache
+def _name(kind: str) -> str:
+    """A normalizer as its code calls itself (its attribute `label`), else its option's name."""
+    target = dict(definitions("norm")).get(kind, {}).get(TARGET)
+    try:
+        return str(read(target).attributes.get("label", kind)) if target else kind
+    except ConfigError:
+        return kind

@@ -8,8 +8,8 @@ import pandas as pd
 from bnexp.analysis import measures
 from bnexp.analysis.loading import UNFINISHED, Runs
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.analysis.statistics import Estimate, bootstrap_interval, t_interval
-from bnexp.folders.runs import STATUSES, write_atomically
+from bnexp.analysis.statistics import Estimate, bootstrap_interval
+from bnexp.folders.runs import DIVERGED, STATUSES, write_atomically
 
 TARGETS = (0.90, 0.95, 0.97)
 METRICS = ("test_accuracy", "final_val_accuracy", "best_val_accuracy", "test_log_loss")
@@ -20,17 +20,18 @@ def summarize(runs: Runs) -> pd.DataFrame:
     """One row per condition and arm.
 
     Columns: condition, arm, n (runs), a count per status, `<metric>_{n,mean,sd,low,high}`
-    (95% Student-t over seeds that have the figure), and for each target accuracy
+    (95% Student-t over the runs that ended; a diverged one's accuracy is chance's, and where a loss
+    is missing there is no mean; see `measures.estimate`), and for each target accuracy
     `steps_to_90_{median,low,high,reached}`: a median that lies among runs that never got there
     is infinite; low and high are its 95% bootstrap interval.
     """
     reached = {target: measures.reached(runs, target) for target in TARGETS}
     rows = []
-    for (condition, arm), group in runs.runs.groupby([CONDITION, ARM], sort=False):
+    for (condition, arm), group in measures.worth(runs.runs).groupby([CONDITION, ARM], sort=False):
         row: dict[str, object] = {CONDITION: condition, ARM: arm, "n": len(group)}
         row |= {status: int((group["status"] == status).sum()) for status in ENDINGS}
         for metric in METRICS:
-            estimate = t_interval(group.get(metric, pd.Series(dtype=float)).to_numpy(float))
+            estimate = measures.estimate(group, metric)
             row |= {f"{metric}_{name}": getattr(estimate, name) for name in FIGURES}
         for target in TARGETS:
             row |= _steps_to(target, reached[target][group.index])
@@ -54,7 +55,10 @@ def _steps_to(target: float, steps: pd.Series) -> dict[str, float]:
 
 
 def as_text(summary: pd.DataFrame) -> pd.DataFrame:
-    """The table for people: mean ± half the interval's width, and "> budget" where censored."""
+    """The table for people: mean ± half the interval's width, and "> budget" where censored.
+
+    A mean of fewer runs than the row has, as some failed or go on, says of how many.
+    """
     shown = summary[[CONDITION, ARM, "n"]].copy()
     for metric, name in (
         ("test_accuracy", "test accuracy"),
@@ -72,10 +76,11 @@ def as_text(summary: pd.DataFrame) -> pd.DataFrame:
 def _plus_minus(row: pd.Series, metric: str) -> str:
     estimate = Estimate(*(row[f"{metric}_{name}"] for name in FIGURES))
     if estimate.n == 0:
-        return "–"
+        return f"– ({row[DIVERGED]} diverged)" if row[DIVERGED] else "–"
+    told = f" (n = {estimate.n})" if estimate.n < row["n"] else ""
     if estimate.n == 1:
-        return f"{estimate.mean:.4f}"
-    return f"{estimate.mean:.4f} ± {estimate.half_width:.4f}"
+        return f"{estimate.mean:.4f}{told}"
+    return f"{estimate.mean:.4f} ± {estimate.half_width:.4f}{told}"
 
 
 def _steps(row: pd.Series, key: str) -> str:

@@ -1,18 +1,31 @@
-"""Configs of all versions of this program in the words of this one.
+"""Configs of all versions of this program, checked, in the words of this one.
 
 Version 0.1 wrote every key of every group, whether the run read it or not; now a run has the keys
 of the options that it chose. A key that is missing, because it was added later, has its default.
+Values are checked against the signatures of options, as those of the command line are.
 """
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import Any, get_type_hints
 
-from bnexp.config import ConfigError
-from bnexp.config.options import GROUPS, KIND, TARGET, parameters
+from bnexp.config import Config, ConfigError
+from bnexp.config.checking import checked, shown
+from bnexp.config.options import GROUPS, KIND, SOURCE, TARGET, parameters
 from bnexp.config.places import definitions
-from bnexp.config.schema import PLAIN, target_of
+from bnexp.config.schema import PLAIN, VALUES, target_of
 from bnexp.config.signature import COMPUTED, REQUIRED
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_FORMS = {  # of what a config says beside an option's settings
+    KIND: (re.compile(r".*\S.*"), "the name of an option"),
+    TARGET: (re.compile(r"[A-Za-z_][\w.]*[.:][A-Za-z_]\w*"), "module:object"),
+    SOURCE: (_HASH, "a SHA-256"),
+    "_content_": (_HASH, "a SHA-256"),
+}
 
 # Of version 0.1: keys that only options of these kinds read.
 _READ_BY = {
@@ -33,46 +46,113 @@ _READ_BY = {
     "optimizer.epsilon": ("adam",),
     "optimizer.initial_accumulator": ("adagrad",),
 }
-_RATE, _EVERY = "optimizer.lr_decay", "optimizer.lr_decay_every"
 
 
-def in_todays_words(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A flat config (`optimizer.lr`) of any version, with every key that its options have."""
-    flat = dict(config)
-    if f"norm.{TARGET}" not in flat:
-        flat = _from_0_1(flat)
+def in_todays_words(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A config of any version as flat keys (`optimizer.lr`), with all that its options have.
+
+    Raises:
+        ConfigError: a value that cannot be; the message names its key.
+    """
+    if TARGET not in tree["norm"]:
+        tree = _from_0_1(tree)
+    flat: dict[str, Any] = {}
+    missing: dict[str, dict[str, Any]] = {}
+    for key, value in tree.items():
+        if key in GROUPS:
+            given, missing[key] = _group(key, _Node(repr(value), value))
+            flat |= given
+        else:
+            flat |= flatten({key: _checked(key, value, _values().get(key))})
     for group in GROUPS:
-        target = _target(group, flat)
-        if target and group not in PLAIN:
-            flat.setdefault(f"{group}.{TARGET}", target)
-        for key, value in _defaults(group, flat).items():
-            flat.setdefault(key, value)
+        if group in PLAIN and group not in missing:
+            missing[group] = _group(group, _Node("", {}))[1]
+        flat |= missing.get(group, {})
     return flat
 
 
-def _from_0_1(flat: dict[str, Any]) -> dict[str, Any]:
-    rate, every = flat.pop(_RATE, 1.0), flat.pop(_EVERY, None)
-    kept = {
-        key: value
-        for key, value in flat.items()
-        if key not in _READ_BY or flat.get(f"{key.partition('.')[0]}.{KIND}") in _READ_BY[key]
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"optimizer": {"lr": 1}} as {"optimizer.lr": 1}; lists become text."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = "-".join(map(str, value)) if isinstance(value, list) else value
+    return flat
+
+
+def _from_0_1(tree: Mapping[str, Any]) -> dict[str, Any]:
+    new = {key: dict(node) if isinstance(node, dict) else node for key, node in tree.items()}
+    for key, kinds in _READ_BY.items():
+        group, _, name = key.partition(".")
+        if new[group].get(KIND) not in kinds:
+            new[group].pop(name, None)
+    rate = new["optimizer"].pop("lr_decay", 1.0)
+    every = new["optimizer"].pop("lr_decay_every", None)
+    schedule = {KIND: "exponential", "rate": rate, "every": every}
+    return new | {"schedule": {KIND: "constant"} if rate == 1 else schedule}
+
+
+@dataclass(frozen=True)
+class _Node:
+    """What a config says of a group; `text` tells it apart, to the type of each value."""
+
+    text: str
+    tree: Any = field(compare=False)
+
+
+@lru_cache(maxsize=4096)  # most runs share most of their options
+def _group(group: str, node: _Node) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings of a group, checked; and what of its target is missing, by defaults."""
+    if not isinstance(node.tree, dict):
+        raise ConfigError(f"{group}={shown(node.tree)}: give keys and values")
+    target = _target(group, node.tree)
+    known = _known(group, target)
+    given = {
+        name: _checked(f"{group}.{name}", value, known.get(name))
+        for name, value in node.tree.items()
     }
-    if rate == 1:
-        return kept | {"schedule.kind": "constant"}
-    return kept | {"schedule.kind": "exponential", "schedule.rate": rate, "schedule.every": every}
+    default = {name: annotated[1] for name, annotated in known.items() if name not in given}
+    if lacking := [name for name, value in default.items() if value is REQUIRED]:
+        raise ConfigError(f"lacks {group}.{lacking[0]}")
+    if target and group not in PLAIN and TARGET not in given:
+        default[TARGET] = target
+    left_out = [name for name, value in default.items() if value is COMPUTED or value == {}]
+    missing = {name: value for name, value in default.items() if name not in left_out}
+    return flatten(given, f"{group}."), flatten(missing, f"{group}.")
 
 
-def _target(group: str, flat: Mapping[str, Any]) -> str:
+def _checked(key: str, value: Any, known: tuple[Any, Any] | None) -> Any:
+    """A value of the type and range that its key has; of an unknown key a plain value."""
+    last = key.rpartition(".")[2]
+    if last in _FORMS:
+        form, wanted = _FORMS[last]
+        if not isinstance(value, str) or not form.fullmatch(value):
+            raise ConfigError(f"{key}={shown(value)}: give {wanted}")
+    elif known is not None:
+        value = checked(key, value, known[0])
+    if not _is_plain(value, finite=known is None):
+        raise ConfigError(f"{key}={shown(value)} is no plain value")
+    return value
+
+
+def _is_plain(value: Any, *, finite: bool) -> bool:
+    """Whether a value is one that a run writes down: no date, no NaN, no key but text."""
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v, finite=finite) for k, v in value.items())
+    if isinstance(value, list):
+        return all(_is_plain(one, finite=finite) for one in value)
+    if isinstance(value, float):
+        return not math.isnan(value) and (math.isfinite(value) or not finite)
+    return value is None or isinstance(value, bool | int | str)
+
+
+def _target(group: str, node: Mapping[str, Any]) -> str:
     """What an option names; of version 0.1, what the option of that name is today."""
     if group in PLAIN:
         return target_of(group)
-    kind = flat.get(f"{group}.{KIND}")
-    return str(flat.get(f"{group}.{TARGET}") or _shipped(group).get(str(kind), ""))
-
-
-def _defaults(group: str, flat: Mapping[str, Any]) -> dict[str, Any]:
-    target = _target(group, flat)
-    return _defaults_of(group, target) if target else {}
+    return str(node.get(TARGET) or _shipped(group).get(str(node.get(KIND)), ""))
 
 
 @cache
@@ -81,15 +161,57 @@ def _shipped(group: str) -> dict[str, str]:
 
 
 @cache
-def _defaults_of(group: str, target: str) -> dict[str, Any]:
-    """Empty for code that is not here."""
+def _values() -> dict[str, tuple[Any, Any]]:
+    """Type and default of what stands beside the groups: the seed, the metrics."""
+    hints = get_type_hints(Config, include_extras=True)
+    return {name: (hints[name], REQUIRED) for name in VALUES}
+
+
+@cache
+def _known(group: str, target: str) -> dict[str, tuple[Any, Any]]:
+    """Type and default of an option's settings; empty for code that is not here."""
     try:
         own, common = parameters(group, target)
     except ConfigError:
         return {}
-    defaults = {name: parameter.default for name, parameter in (own | common).items()}
-    return {
-        f"{group}.{name}": "-".join(map(str, value)) if isinstance(value, list) else value
-        for name, value in defaults.items()
-        if value is not REQUIRED and value is not COMPUTED and not isinstance(value, dict)
-    }
+    return {name: (found.annotation, found.default) for name, found in (own | common).items()}
+
+
+def filled(rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Adds the settings that some runs lack and that this version does not know.
+
+    A newer version, or code that is not here, wrote them. Where all runs that have such a setting
+    have one value of it, that is taken for the default, so that older and newer runs are compared.
+
+    Returns:
+        A line for each setting that was added.
+    """
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        targets = [str(row.get(f"{group}.{TARGET}", "")) for group in GROUPS]
+        alike.setdefault((*targets, *row), []).append(row)
+    told: list[str] = []
+    for place, group in enumerate(GROUPS):
+        for target in {shape[place] for shape in alike}:
+            members = {shape: rows for shape, rows in alike.items() if shape[place] == target}
+            told += _filled(group, _known(group, target).keys() | _FORMS.keys(), members)
+    return told
+
+
+def _filled(
+    group: str, known: Set[str], members: Mapping[tuple[str, ...], list[dict[str, Any]]]
+) -> Iterator[str]:
+    """As `filled`, for the runs of one option; `members` by their keys."""
+    keys = {key for shape in members for key in shape[len(GROUPS) :] if key.startswith(f"{group}.")}
+    for key in sorted(key for key in keys if key.split(".")[1] not in known):
+        having = [row for shape, rows in members.items() if key in shape for row in rows]
+        lacking = [row for shape, rows in members.items() if key not in shape for row in rows]
+        values = {row[key] for row in having}
+        if lacking and len(values) == 1:
+            [value] = values
+            for row in lacking:
+                row[key] = value
+            yield (
+                f"{key}: not known to this version; {len(lacking)} runs that lack it are taken to "
+                f"have {shown(value)}, as the {len(having)} others"
+            )

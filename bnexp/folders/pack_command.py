@@ -48,7 +48,7 @@ def pack_into(roots: Sequence[Path], out: Path) -> str:
     for root in roots:
         if not root.is_dir():
             raise RunError(f"{root}: no such folder")
-    folders = [folder.resolve() for folder in find_run_folders(roots)]
+    folders = [folder.absolute() for folder in find_run_folders(roots)]
     if not folders:
         raise RunError(f"no runs in {', '.join(map(str, roots))}")
     common = Path(*_common_parts([folder.parent.parent for folder in folders]))

@@ -6,8 +6,10 @@ import json
 import math
 import os
 import platform
+import re
 import subprocess
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -20,38 +22,41 @@ from bnexp.config.options import GROUPS
 from bnexp.config.schema import PLAIN, build, target_of
 from bnexp.folders import tables
 from bnexp.folders.errors import RunError
+from bnexp.folders.results import (
+    DIVERGED,
+    FAILED,
+    FINISHED,
+    LATER_FIELDS,
+    RESULT_FIELDS,
+    STATUSES,
+    parsed_result,
+)
 from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, PROBE_COLUMNS, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["HISTORY_COLUMNS", "PROBE_COLUMNS", "RunError", "run_id", "write_atomically"]
-
-# Of each run's result; whatever else a run adds is kept beside them.
-RESULT_FIELDS = (
+__all__ = [
+    "DIVERGED",
+    "FAILED",
+    "FINISHED",
+    "HISTORY_COLUMNS",
+    "LATER_FIELDS",
+    "PROBE_COLUMNS",
+    "RESULT_FIELDS",
+    "STATUSES",
+    "RunError",
+    "parsed_result",
     "run_id",
-    "status",
-    "steps",
-    "test_loss",
-    "test_accuracy",
-    "test_log_loss",
-    "final_val_accuracy",
-    "best_val_accuracy",
-    "train_seconds",
-    "total_seconds",
-    "steps_per_second",
-    "error",
-    "versions",
-    "git_commit",
-    "threads",
-)
-LATER_FIELDS = ("machine", "classes")  # written, but not required: older results lack them
+    "write_atomically",
+]
+
 REQUIRED_GROUPS = ("data", "model", "norm", "init", "optimizer", "trainer")
+MAX_CONFIG, MAX_DEPTH = 1_000_000, 500  # characters; brackets: the parser's stack is not endless
+NESTED = re.compile(rf"^[\s?:-]{{{MAX_DEPTH},}}", re.MULTILINE)  # the same by indentation
 CHECKPOINT = "checkpoint"  # folder within a run's folder, while it is unfinished
 PROFILE = "profile.json"
 PACK = "runs.parquet"  # many runs as one file: see pack.py
-FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
-STATUSES = (FINISHED, DIVERGED, FAILED)
 
 
 def run_folder(config: Config) -> Path:
@@ -59,8 +64,8 @@ def run_folder(config: Config) -> Path:
     return config.sweep_dir / run_id(config)
 
 
-def make_folder(path: Path) -> None:
-    """Creates a folder that can be written to.
+def make_folder(path: Path, setting: str = "output_dir:") -> None:
+    """Creates a folder that can be written to; `setting` says in an error what named it.
 
     Raises:
         ConfigError: it cannot be.
@@ -71,7 +76,7 @@ def make_folder(path: Path) -> None:
             pass
     except OSError as error:
         raise ConfigError(
-            f"output_dir: {path} cannot be written ({error.strerror or error})"
+            f"{setting} {path} cannot be written ({error.strerror or error})"
         ) from error
 
 
@@ -161,24 +166,6 @@ def read_text(path: Path) -> str | None:
         raise RunError(f"{path}: cannot be read ({error})") from error
 
 
-def parsed_result(text: str, path: Path) -> dict[str, Any]:
-    """A result from its JSON.
-
-    Raises:
-        RunError: it is damaged; the message names the path.
-    """
-    try:
-        result = json.loads(text)
-    except ValueError as error:
-        raise RunError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(result, dict) or result.get("status") not in STATUSES:
-        raise RunError(f"{path}: no result of a run (status must be one of {', '.join(STATUSES)})")
-    missing = [field for field in RESULT_FIELDS if field not in result]
-    if missing:
-        raise RunError(f"{path}: written by another version (lacks {', '.join(missing)})")
-    return result
-
-
 def ended_result(folder: Path) -> dict[str, Any] | None:
     """The result of a run that need not be run again: finished or diverged.
 
@@ -237,16 +224,38 @@ def parsed_config(text: str, path: Path) -> dict[str, Any]:
     Raises:
         RunError: it is damaged; the message names the path.
     """
+    if len(text) > MAX_CONFIG or NESTED.search(text) or sum(map(text.count, "[{")) > MAX_DEPTH:
+        raise RunError(f"{path}: no config of a run (too large, or nested too deeply)")
     try:
         tree = yaml.load(text, Loader=yaml.CSafeLoader)
-    except (ValueError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+        _check_aliases(tree, text)
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"{path}: cannot be read ({reason})") from error
     groups = REQUIRED_GROUPS
     if not isinstance(tree, dict) or not all(isinstance(tree.get(key), dict) for key in groups):
         raise RunError(f"{path}: no config of a run (needs {', '.join(groups)})")
     if "seed" not in tree or "kind" not in tree["norm"] or "steps" not in tree["trainer"]:
         raise RunError(f"{path}: lacks seed, norm.kind or trainer.steps")
     return tree
+
+
+def _check_aliases(tree: Any, text: str) -> None:
+    """What is written once may stand in a tree many times over, also within itself.
+
+    Raises:
+        ValueError: it becomes much larger than its text.
+    """
+    if "*" not in text:
+        return
+    waiting, count = [tree], 0
+    while waiting:
+        node = waiting.pop()
+        count += 1
+        if count > len(text):
+            raise ValueError("it holds itself, or one part too often")
+        if isinstance(node, dict | list):
+            waiting += node.values() if isinstance(node, dict) else node
 
 
 def typed_config(folder: Path) -> Config:
@@ -269,16 +278,31 @@ def typed_config(folder: Path) -> Config:
 
 
 def find_run_folders(roots: Iterable[Path]) -> Iterator[Path]:
-    """All folders at or below the roots that hold a config.yaml, sorted, each once."""
-    seen: set[Path] = set()
-    for root in roots:
-        for path, inner, files in os.walk(root):
-            inner.sort()
-            if "config.yaml" in files:
-                inner.clear()  # a run's folder holds no other runs
-                if Path(path) not in seen:
-                    seen.add(Path(path))
-                    yield Path(path)
+    """All folders at or below the roots that hold a config.yaml, sorted, each once.
+
+    Links are followed last: what is reached in two ways has the name by which it lies there.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = deque(roots)
+    while waiting:
+        for path, inner, files in os.walk(waiting.popleft()):
+            here, inner[:] = sorted(inner), []
+            place = _place(path)
+            if place in seen:
+                continue
+            seen.add(place)
+            if "config.yaml" in files:  # a run's folder holds no other runs
+                yield Path(path)
+                continue
+            links = [name for name in here if Path(path, name).is_symlink()]
+            waiting += [Path(path, name) for name in links]
+            inner += [name for name in here if name not in links]
+
+
+def _place(path: str) -> tuple[int, int]:
+    """The same for all names of a folder."""
+    found = Path(path).stat()
+    return found.st_dev, found.st_ino
 
 
 def latest(folder: Path) -> tuple[int, float | None]:

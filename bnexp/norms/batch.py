@@ -352,3 +352,4 @@ def batch(
 
 # these settings concern what is done after training: the compiled program is the same
 batch.outside_program = ("population", "population_batches")  # type: ignore[attr-defined]
+batch.label = "Batch Normalization"  # type: ignore[attr-defined]

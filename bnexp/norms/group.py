@@ -48,3 +48,6 @@ def group(
         dtype: a Keras precision policy.
     """
     return GroupNorm(groups=groups, epsilon=epsilon, dtype=dtype, name=name)
+
+
+group.label = "Group Normalization"  # type: ignore[attr-defined]

@@ -38,3 +38,6 @@ def instance(
         dtype: a Keras precision policy.
     """
     return InstanceNorm(groups=-1, epsilon=epsilon, dtype=dtype, name=name)
+
+
+instance.label = "Instance Normalization"  # type: ignore[attr-defined]

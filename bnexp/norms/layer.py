@@ -23,3 +23,6 @@ def layer(
         dtype: a Keras precision policy.
     """
     return keras.layers.GroupNormalization(groups=1, epsilon=epsilon, dtype=dtype, name=name)
+
+
+layer.label = "Layer Normalization"  # type: ignore[attr-defined]

@@ -51,3 +51,6 @@ def rms(
         dtype: a Keras precision policy.
     """
     return RMSNorm(epsilon=epsilon, dtype=dtype, name=name)
+
+
+rms.label = "RMS Normalization"  # type: ignore[attr-defined]

@@ -55,3 +55,6 @@ def standardization(
         dtype: a Keras precision policy.
     """
     return KernelNorm(Standardized(epsilon, scaled), dtype=dtype, name=name)
+
+
+standardization.label = "Weight Standardization"  # type: ignore[attr-defined]

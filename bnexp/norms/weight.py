@@ -43,3 +43,6 @@ def weight(
         dtype: a Keras precision policy.
     """
     return KernelNorm(UnitNorm(epsilon), dtype=dtype, name=name)
+
+
+weight.label = "Weight Normalization"  # type: ignore[attr-defined]

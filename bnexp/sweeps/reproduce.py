@@ -33,7 +33,6 @@ from typing import Any, get_args
 
 import yaml
 
-from bnexp.analysis.reading import flatten
 from bnexp.analysis.versions import in_todays_words
 from bnexp.command_line import one_line_errors
 from bnexp.config import ConfigError, places
@@ -393,7 +392,7 @@ def _by_settings(configs: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 
 def settings(config: str, place: Path) -> str:
     """A run's settings, whichever version of this program wrote them down."""
-    flat = in_todays_words(flatten(runs.parsed_config(config, place)))
+    flat = in_todays_words(runs.parsed_config(config, place))
     told = {key: str(value) for key, value in flat.items() if not key.endswith(TARGET)}
     return json.dumps({key: told[key] for key in sorted(told) if key not in UNREAD})
 

@@ -1,13 +1,14 @@
 """Learning curves: a metric while training, a panel per condition."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bnexp.analysis import best_rates, style
-from bnexp.analysis.curves import mean_curves
+from bnexp.analysis.curves import after_divergence, mean_curves
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, panels
 from bnexp.analysis.loading import Runs
@@ -44,7 +45,7 @@ def _caption(runs: Runs, conditions: list[str], how: str, metric: str) -> str:
     if len(conditions) > panels.MAX_PANELS:
         text += f" The first {panels.MAX_PANELS} of {len(conditions)} conditions."
     if (runs.runs["status"] == DIVERGED).any():
-        text += " A red cross: the run diverged there; the mean ends with its first seed."
+        text += f" A red cross: the run diverged there; {after_divergence(runs, metric)}."
     if "loss" in metric and (runs.history[metric] > panels.MAX_LOSS).any():
         text += f" Losses above {panels.MAX_LOSS:g} lie outside."
     return text
@@ -52,7 +53,7 @@ def _caption(runs: Runs, conditions: list[str], how: str, metric: str) -> str:
 
 def _draw(runs: Runs, conditions: list[str], metric: str, x: str) -> Figure:
     arms = panels.arms_of(runs)
-    colours = style.colours(arms)
+    looks = style.looks(arms)
     figure, axes = panels.grid(conditions)
     means = dict(tuple(mean_curves(runs, metric).groupby([CONDITION, ARM], sort=False)))
     members = dict(tuple(runs.runs.groupby([CONDITION, ARM], sort=False)))
@@ -61,9 +62,9 @@ def _draw(runs: Runs, conditions: list[str], metric: str, x: str) -> Figure:
         for arm in arms:
             if (condition, arm) in members:
                 table = members[condition, arm]
-                _seeds(axis, histories, table, metric, x, colours[arm])
+                _seeds(axis, histories, table, metric, x, looks[arm])
             if (condition, arm) in means:
-                _mean(axis, means[condition, arm], x, colours[arm])
+                _mean(axis, means[condition, arm], x, looks[arm])
     panels.limits(axes[0], runs.history[metric].dropna(), accuracy="accuracy" in metric)
     panels.label_axes(figure, axes, style.X_LABELS[x], style.metric_label(metric))
     panels.legend(figure, arms, *panels.crosses(runs))
@@ -76,21 +77,22 @@ def _seeds(
     members: pd.DataFrame,
     metric: str,
     x: str,
-    colour: str,
+    look: style.Look,
 ) -> None:
     for run, status in members["status"].items():
         seen = histories.get(str(run), pd.DataFrame(columns=[x, metric])).dropna(subset=[metric])
-        axis.plot(seen[x], seen[metric], color=colour, linewidth=0.6, alpha=0.45)
+        axis.plot(seen[x], seen[metric], color=look.colour, linewidth=0.6, alpha=0.45)
         if status == DIVERGED and len(seen):
             panels.cross(axis, seen[x].iloc[-1], seen[metric].iloc[-1])
         elif status == DIVERGED:  # before the first evaluation
             panels.cross(axis, 0.03, 0.05, of_axes=True)
 
 
-def _mean(axis: Axes, mean: pd.DataFrame, x: str, colour: str) -> None:
-    axis.plot(mean[x], mean["mean"], color=colour, linewidth=1.8)
+def _mean(axis: Axes, mean: pd.DataFrame, x: str, look: style.Look) -> None:
+    axis.plot(mean[x], mean["mean"], color=look.colour, linestyle=look.line, linewidth=1.8)
     band = mean[mean["n"] >= MIN_SEEDS]
-    axis.fill_between(band[x], band["low"], band["high"], color=colour, alpha=0.18, linewidth=0)
+    shade: dict[str, Any] = {"color": look.colour, "alpha": 0.18, "linewidth": 0}
+    axis.fill_between(band[x], band["low"], band["high"], **shade)
 
 
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:

@@ -1,6 +1,7 @@
 """Accuracy against depth."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -27,7 +28,8 @@ def depth(runs: Runs) -> Iterator[Drawing]:
         return
     caption = (
         f"Final validation accuracy by number of hidden layers: {panels.seeds(at_best)} (dots) and "
-        f"their mean with a 95% Student-t interval; {how}. A diverged run counts as chance, 10%."
+        f"their mean with a 95% Student-t interval; {how}. A diverged run counts as "
+        f"{measures.chance_text(shown.runs)}."
     )
     yield Drawing("depth", "Accuracy by depth", caption, _draw(shown))
 
@@ -36,7 +38,7 @@ def _draw(runs: Runs) -> Figure:
     table = measures.ended(runs)
     table = table.assign(layers=measures.depth(table))
     conditions, arms = panels.conditions_of(runs)[: panels.MAX_PANELS], panels.arms_of(runs)
-    colours = style.colours(arms)
+    looks = style.looks(arms)
     figure, axes = panels.grid(conditions)
     for axis, condition in zip(axes, conditions, strict=True):
         for i, arm in enumerate(arms):
@@ -48,12 +50,21 @@ def _draw(runs: Runs) -> Figure:
             x = np.array(list(estimates)) + shift
             halves = [e.half_width if e.n >= MIN_SEEDS else np.nan for e in estimates.values()]
             means = [e.mean for e in estimates.values()]
-            axis.errorbar(x, means, halves, color=colours[arm], linewidth=1.5, capsize=2)
-            axis.plot(mine["layers"] + shift, mine[VALIDATION], ".", color=colours[arm], alpha=0.6)
+            look = looks[arm]
+            axis.errorbar(
+                x, means, halves, color=look.colour, ls=look.line, linewidth=1.5, capsize=2
+            )
+            points: dict[str, Any] = {
+                "color": look.colour,
+                "marker": look.marker,
+                "markersize": 3,
+                "ls": "",
+            }
+            axis.plot(mine["layers"] + shift, mine[VALIDATION], alpha=0.6, **points)
     axes[0].set_xticks(sorted(table["layers"].unique()))
     axes[0].set_ylim(0, 1.02)
     panels.label_axes(figure, axes, "hidden layers", "final validation accuracy")
-    panels.legend(figure, arms)
+    panels.legend(figure, arms, markers=True)
     return figure
 
 

@@ -50,11 +50,12 @@ def _figure_1(runs: Runs) -> Figure:
     accuracy, without, with_bn = figure.subplots(1, 3)
     without.sharey(with_bn)
     arms = panels.arms_of(runs)
-    colours = style.colours(arms)
+    looks = style.looks(arms)
     means = mean_curves(runs, "val_accuracy")
     for arm in arms:
         mean = means[means[ARM] == arm]
-        accuracy.plot(mean["step"], mean["mean"], color=colours[arm])
+        look = looks[arm]
+        accuracy.plot(mean["step"], mean["mean"], color=look.colour, linestyle=look.line)
     accuracy.set_ylim(0.7, 1)  # the paper's axis
     accuracy.set_ylabel("validation accuracy")
     accuracy.set_title("(a)")
@@ -63,7 +64,7 @@ def _figure_1(runs: Runs) -> Figure:
         (with_bn, "batch", "(c) with BN"),
     ):
         run = runs.runs[runs.runs[NORM] == kind].sort_values("seed").index[0]
-        colour = colours[runs.runs.loc[run, ARM]]
+        colour = looks[runs.runs.loc[run, ARM]].colour
         _percentiles(axis, runs.probes[runs.probes["run"] == run], colour)
         axis.set_title(title)
     without.set_ylabel("input to the nonlinearity")

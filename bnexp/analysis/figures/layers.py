@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -10,6 +11,7 @@ from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
+from bnexp.folders.runs import DIVERGED, FAILED
 
 PLACE = 60  # among the figures of a sweep
 
@@ -57,6 +59,7 @@ def _over_time(
     if table.empty:
         return
     shown, how = best_rates.tuned_runs(runs)
+    looks = style.looks(panels.arms_of(shown))
     conditions = panels.conditions_of(shown)
     for number, condition in enumerate(conditions[:MAX_CONDITIONS], start=1):
         members = shown.runs[shown.runs[CONDITION] == condition]
@@ -64,33 +67,49 @@ def _over_time(
         if mine.empty:
             continue
         caption = f"{told}: mean of {panels.seeds(shown)} (thick) and the seeds (thin)"
+        if (members["status"] == DIVERGED).any():
+            caption += "; a mean ends with its first seed"
         caption += (f"; {condition}" if condition else "") + f"; {how}."
         if len(conditions) > MAX_CONDITIONS:
             caption += f" The first {MAX_CONDITIONS} of {len(conditions)} conditions are drawn."
         stem = f"{name}_{number}" if len(conditions) > 1 else name
-        yield Drawing(stem, title, caption, _layers(members, mine, label))
+        yield Drawing(stem, title, caption, _layers(members, mine, label, looks))
 
 
-def _layers(members: pd.DataFrame, table: pd.DataFrame, label: str) -> Figure:
-    names = sorted(table["layer"].unique(), key=lambda name: int(name or 0))[:MAX_LAYERS]
-    arms = list(members[ARM].unique())
-    colours = style.colours(arms)
+def _number(layer: str) -> tuple[float, str]:
+    """Layers are numbered; one's own probe may name them."""
+    return (float(layer), "") if layer.isdecimal() else (np.inf, layer)
+
+
+def _layers(
+    members: pd.DataFrame, table: pd.DataFrame, label: str, looks: dict[str, style.Look]
+) -> Figure:
+    names = sorted(table["layer"].unique(), key=_number)[:MAX_LAYERS]
     figure, axes = panels.grid(
         [f"layer {name}" if name else "" for name in names], min(4, len(names))
     )
     for axis, name in zip(axes, names, strict=True):
         mine = table[table["layer"] == name]
-        for arm in arms:
-            runs = mine[mine["run"].isin(members.index[members[ARM] == arm])]
+        for arm, look in looks.items():
+            of_arm = members[members[ARM] == arm]
+            runs = mine[mine["run"].isin(of_arm.index)]
             for _, one in runs.groupby("run"):
-                axis.plot(one["step"], one["value"], color=colours[arm], linewidth=0.6, alpha=0.4)
-            mean = runs.groupby("step")["value"].mean()
-            axis.plot(mean.index, mean, color=colours[arm], linewidth=1.6)
+                axis.plot(one["step"], one["value"], color=look.colour, linewidth=0.6, alpha=0.4)
+            mean = _mean(runs, of_arm)
+            axis.plot(mean.index, mean, color=look.colour, linestyle=look.line, linewidth=1.6)
     if (table["value"] > 0).all():
         panels.logarithmic(axes[0], "y", table["value"])
     panels.label_axes(figure, axes, style.X_LABELS["step"], label)
-    panels.legend(figure, arms)
+    panels.legend(figure, list(looks))
     return figure
+
+
+def _mean(values: pd.DataFrame, members: pd.DataFrame) -> pd.Series:
+    """Over all runs that were probed or diverged before: it ends where the first of them does."""
+    probed = members.index.isin(values["run"].unique())
+    counted = (probed | (members["status"] == DIVERGED)) & (members["status"] != FAILED)
+    groups = values[values["run"].isin(members.index[counted])].groupby("step")["value"]
+    return groups.mean()[groups.count() == counted.sum()]
 
 
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:

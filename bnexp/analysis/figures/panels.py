@@ -75,12 +75,16 @@ def wrapped(condition: str, width: int = 34) -> str:
     return "\n".join(lines)
 
 
-def legend(figure: Figure, arms: Sequence[str], *more: Line2D) -> None:
-    """The arms' colours, and what else there is to tell."""
-    colours = style.colours(arms)
+def legend(figure: Figure, arms: Sequence[str], *more: Line2D, markers: bool = False) -> None:
+    """The arms' looks, with markers where points are drawn, and what else there is to tell."""
     handles = [
-        Line2D([], [], color=colours[arm], linewidth=1.8, label=style.label(arm)) for arm in arms
+        Line2D([], [], color=look.colour, linestyle=look.line, linewidth=1.8)
+        for look in style.looks(arms).values()
     ]
+    for handle, arm in zip(handles, arms, strict=True):
+        handle.set_label(style.label(arm))
+        if markers:
+            handle.set(marker=style.looks(arms)[arm].marker, markersize=4)
     handles += more
     columns = _columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)

@@ -1,6 +1,7 @@
 """What the learning rate does: sensitivity curves, and heat maps against the initial weights."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,7 +14,7 @@ from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
-from bnexp.analysis.naming import ARM, CONDITION, named_among, telling, varying
+from bnexp.analysis.naming import ARM, CONDITION, Names, named_among, telling, varying
 from bnexp.analysis.statistics import MIN_SEEDS, t_interval
 from bnexp.folders.runs import DIVERGED, FINISHED
 
@@ -33,28 +34,32 @@ def sensitivity(runs: Runs) -> Iterator[Drawing]:
     drawn = conditions[: panels.MAX_PANELS]
     caption = (
         f"Final validation accuracy at each learning rate: {panels.seeds(runs)} (dots), their mean "
-        "(line; only where no seed diverged) with a 95% Student-t interval. A ring marks "
-        f"{best_rates.how_chosen(best)}."
+        f"(line) with a 95% Student-t interval. A ring marks {best_rates.how_chosen(best)}."
     )
+    if (table["status"] == DIVERGED).any():
+        caption += (
+            " A red cross: a seed diverged there, or several; in the mean it counts as "
+            f"{measures.chance_text(table)}."
+        )
     if len(drawn) < len(conditions):
         caption += f" The first {len(drawn)} of {len(conditions)} conditions."
     yield Drawing("sensitivity", "Learning-rate sensitivity", caption, _draw(runs, table, drawn))
 
 
 def _draw(runs: Runs, table: pd.DataFrame, conditions: list[str]) -> Figure:
-    arms = list(table[ARM].unique())
-    colours = style.colours(arms)
+    arms = panels.arms_of(runs)
+    looks = style.looks(arms)
     figure, axes = panels.grid(conditions)
     for axis, condition in zip(axes, conditions, strict=True):
         for i, arm in enumerate(arms):
             chosen = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
             if len(chosen):
-                _arm(axis, chosen, colours[arm], height=0.03 + 0.05 * i)
+                _arm(axis, chosen, looks[arm], height=0.03 + 0.05 * i)
     panels.logarithmic(axes[0], "x", table[LR])
     _rate_ticks(axes[0], table[LR])
     panels.limits(axes[0], table[VALIDATION].dropna(), accuracy=True)
     panels.label_axes(figure, axes, style.LR_LABEL, FINAL)
-    panels.legend(figure, arms, *panels.crosses(runs))
+    panels.legend(figure, arms, *panels.crosses(runs), markers=True)
     return figure
 
 
@@ -66,26 +71,34 @@ def _rate_ticks(axis: Axes, rates: pd.Series) -> None:
         axis.minorticks_off()
 
 
-def _arm(axis: Axes, table: pd.DataFrame, colour: str, height: float) -> None:
+def _arm(axis: Axes, table: pd.DataFrame, look: style.Look, height: float) -> None:
     """One arm's seeds, means and crosses; `height` keeps the arms' crosses apart."""
     finished = table[table["status"] == FINISHED]
-    axis.plot(finished[LR], finished[VALIDATION], ".", color=colour, markersize=4, alpha=0.6)
+    points: dict[str, Any] = {
+        "color": look.colour,
+        "marker": look.marker,
+        "markersize": 2.5,
+        "ls": "",
+    }
+    axis.plot(finished[LR], finished[VALIDATION], alpha=0.6, **points)
     means = []
     for rate, group in measures.split(table, LR).items():
         if (group["status"] == DIVERGED).any():
-            _cross(axis, rate, height, colour)
-            means.append((rate, np.nan, np.nan))
-        else:
-            estimate = t_interval(group[VALIDATION])
-            shown = estimate.half_width if estimate.n >= MIN_SEEDS else np.nan
-            means.append((rate, estimate.mean, shown))
+            _cross(axis, rate, height, look.colour)
+        estimate = t_interval(group[VALIDATION])
+        shown = estimate.half_width if estimate.n >= MIN_SEEDS else np.nan
+        means.append((rate, estimate.mean, shown))
     rates, values, halves = (np.array(column) for column in zip(*means, strict=True))
-    axis.errorbar(rates, values, halves, color=colour, linewidth=1.5, capsize=2)
+    axis.errorbar(rates, values, halves, color=look.colour, ls=look.line, linewidth=1.5, capsize=2)
     best = measures.tuned(table)
     top = best.table[VALIDATION].mean()
-    axis.plot(
-        best.rate, top, "o", color=colour, markerfacecolor="none", markersize=9, clip_on=False
-    )
+    ring: dict[str, Any] = {
+        "color": look.colour,
+        "markerfacecolor": "none",
+        "markersize": 9,
+        "clip_on": False,
+    }
+    axis.plot(best.rate, top, "o", **ring)
 
 
 def _cross(axis: Axes, rate: float, height: float, colour: str) -> None:
@@ -111,12 +124,13 @@ def heat_maps(runs: Runs) -> Iterator[Drawing]:
     if not inits or not best_rates.rate_varies(runs):
         return
     table = measures.ended(best_rates.without_rate(runs, (LR, *inits)))
-    table = table.assign(init=[named_among(table, row, inits) for _, row in table.iterrows()])
+    names = Names(table, inits)
+    table = table.assign(init=[named_among(names, row) for _, row in table.iterrows()])
     conditions = list(table[CONDITION].unique())[:MAX_MAPS]
     caption = (
         f"Mean final validation accuracy in percent over {panels.seeds(runs)} for each initial "
         "distribution of the weights and learning rate; a red × where all seeds diverged, a red "
-        "number of them where some did (these count as chance, 10%)."
+        f"number of them where some did (these count as {measures.chance_text(table)})."
     )
     if table[CONDITION].nunique() > MAX_MAPS:
         caption += f" The first {MAX_MAPS} of {table[CONDITION].nunique()} conditions."

@@ -60,25 +60,26 @@ def _draw(runs: Runs, conditions: list[str]) -> Figure:
     axes[0].set_ylim(len(conditions) - 0.4, -0.6)
     never = Line2D([], [], color="#555555", marker=">", markerfacecolor="none", linestyle="")
     never.set_label("not within the budget")
-    panels.legend(figure, arms, never)
+    panels.legend(figure, arms, never, markers=True)
     return figure
 
 
 def _row(axis: Axes, table: pd.DataFrame, steps: pd.Series, row: int, arms: list[str]) -> None:
-    colours = style.colours(arms)
+    looks = style.looks(arms)
     for i, arm in enumerate(arms):
         members = table[table[ARM] == arm]
         if members.empty:
             continue
+        look = looks[arm]
         y = row + 0.6 * ((i + 0.5) / len(arms) - 0.5)
         spent, budget = steps[members.index], float(members["trainer.steps"].max())
         median = float(np.median(spent))
         if np.isinf(median):
-            axis.plot(budget, y, ">", color=colours[arm], markerfacecolor="none", markersize=5)
+            axis.plot(budget, y, ">", color=look.colour, markerfacecolor="none", markersize=5)
             continue
         low, high = np.minimum(bootstrap_interval(spent), budget)
-        axis.plot([low, high], [y, y], color=colours[arm], linewidth=1.2)
-        axis.plot(median, y, "o", color=colours[arm], markersize=4)
+        axis.plot([low, high], [y, y], color=look.colour, ls=look.line, linewidth=1.2)
+        axis.plot(median, y, color=look.colour, marker=look.marker, markersize=4)
 
 
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:

@@ -58,17 +58,18 @@ function gather(chart) {
       ({ ...look(group), x: data.grids[[step, epoch, seconds][at]], y, half, n }));
   chart.crosses = metric.ends.filter(([group]) => drawn.has(group))
     .map(([group, ...end]) => ({ ...look(group), x: end[at], y: end[3] }));
+  chart.after = metric.after;
   chart.early = metric.early.filter(([group]) => drawn.has(group))
     .reduce((sum, [, count]) => sum + count, 0);
   chart.note.textContent = remark(chart, chosen.length);
 }
 
-function remark({ lines, crosses, early }, chosen) {
+function remark({ lines, crosses, early, after }, chosen) {
   const notes = [];
   if (chosen > MAX_LINES) notes.push(`${MAX_LINES} of ${chosen} chosen lines are drawn.`);
   if (chosen === 0) notes.push("Nothing is chosen.");
   else if (lines.length === 0) notes.push("No evaluation that all seeds have.");
-  if (crosses.length) notes.push("A red × is where a run diverged; it ends the mean of its group.");
+  if (crosses.length) notes.push(`A red × is where a run diverged; ${after}.`);
   if (early) notes.push(`${early} diverged before the first evaluation.`);
   return notes.join(" ");
 }

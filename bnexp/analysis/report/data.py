@@ -11,9 +11,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from bnexp.analysis import style
-from bnexp.analysis.curves import X_AXES, mean_curves
+from bnexp.analysis.curves import X_AXES, after_divergence, mean_curves
 from bnexp.analysis.loading import Runs
-from bnexp.analysis.naming import ARM, CONDITION, value_text, varying
+from bnexp.analysis.naming import ARM, CONDITION, texts, value_key, varying
 from bnexp.folders.runs import DIVERGED
 
 MAX_GROUPS = 3000  # arms × conditions of a sweep whose curves the page carries
@@ -59,7 +59,8 @@ def swept(table: pd.DataFrame) -> list[str]:
 
 def setting_texts(values: pd.Series) -> list[str]:
     """The different values of a setting as text, each once."""
-    return list(dict.fromkeys(value_text(value) for value in distinct(values)))
+    known = texts(values)
+    return [known[value_key(value)] for value in distinct(values)]
 
 
 @dataclass
@@ -73,14 +74,15 @@ class _Grids:
 
 
 def curves_data(runs: Runs) -> dict[str, Any] | None:
-    """Mean curves of one sweep for the page; None if no run was ever evaluated.
+    """Mean curves of one sweep for the page; None if there is neither a curve nor a cross.
 
     Keys: axes (what x may be), arms and diverged (label, light and dark colour), keys (settings
     that vary beside the norm, with their values), groups (index of the arm and of each key's
     value) and the condition of each,
     selection (the values chosen at first, for each key), grids (lists of x values),
     metrics (curves by group: grids of step, epoch and seconds, n, mean, half the interval;
-    `ends` of diverged runs; `early`: how many of a group ended before the first evaluation),
+    `ends` of diverged runs; `early`: how many of a group ended before the first evaluation;
+    `after`: what they count as from there on),
     total (groups in the sweep; only the first MAX_GROUPS are here).
     """
     if runs.history.empty:
@@ -91,20 +93,23 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
         groups = groups.head(MAX_GROUPS)
         runs = _only(runs, groups)
     keys = swept(runs.runs)
-    texts = {key: setting_texts(groups[key]) for key in keys}
+    values = {key: distinct(groups[key]) for key in keys}
     arms = list(groups[ARM].drop_duplicates())
-    members = _members(groups, arms, texts)
+    members = _members(groups, arms, values)
     grids = _Grids()
     metrics = [_metric(runs, groups, name, grids) for name in _metrics(runs)]
+    metrics = [metric for metric in metrics if metric["curves"] or metric["ends"]]
+    if not metrics:
+        return None
     return {
         "axes": {axis: style.X_LABELS[axis] for axis in X_AXES},
         "arms": [_look(style.label(arm), colour) for arm, colour in style.colours(arms).items()],
         "diverged": _look(DIVERGED, style.DIVERGED_COLOUR),
-        "keys": [{"name": key, "values": values} for key, values in texts.items()],
+        "keys": [{"name": key, "values": setting_texts(groups[key])} for key in keys],
         "groups": members.tolist(),
         "conditions": groups[CONDITION].tolist(),
         "selection": selection(members[:, 1:]),
-        "metrics": [metric for metric in metrics if metric["curves"] or metric["ends"]],
+        "metrics": metrics,
         "grids": [list(grid) for grid in grids.index],
         "total": total,
     }
@@ -123,14 +128,14 @@ def _only(runs: Runs, groups: pd.DataFrame) -> Runs:
 
 
 def _members(
-    groups: pd.DataFrame, arms: Sequence[str], texts: Mapping[str, Sequence[str]]
+    groups: pd.DataFrame, arms: Sequence[str], values: Mapping[str, Sequence[Any]]
 ) -> np.ndarray:
     """Of each group the index of its arm, then of its value of each key."""
-    columns = [groups[ARM].map({arm: i for i, arm in enumerate(arms)})]
-    for key, values in texts.items():
-        place = {text: i for i, text in enumerate(values)}
-        columns.append(groups[key].map(lambda value, place=place: place[value_text(value)]))
-    return np.column_stack([column.to_numpy(int) for column in columns])
+    columns = [[arms.index(arm) for arm in groups[ARM]]]
+    for key, known in values.items():
+        place = {value_key(value): i for i, value in enumerate(known)}
+        columns.append([place[value_key(value)] for value in groups[key]])
+    return np.array(columns, int).T
 
 
 def selection(values: np.ndarray, most: int = MAX_LINES) -> list[list[int]]:
@@ -185,6 +190,7 @@ def _metric(runs: Runs, groups: pd.DataFrame, name: str, grids: _Grids) -> dict[
         "curves": _curves(mean_curves(runs, name), place, grids),
         "ends": ends,
         "early": early,
+        "after": after_divergence(runs, name),
     }
 
 
@@ -194,12 +200,13 @@ def _curves(
     """[group, step, epoch and seconds as numbers of grids, n, means, half intervals]."""
     names = list(zip(table[CONDITION], table[ARM], strict=True))
     starts = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
+    ends = [*starts[1:], *([len(names)] if names else [])]
     axes = [rounded(table[axis]) for axis in X_AXES]
     mean = rounded(table["mean"])
     half = rounded(table["high"] - table["mean"], INTERVAL_DIGITS)
     n = table["n"].tolist()
     rows = []
-    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+    for start, end in zip(starts, ends, strict=True):
         x = [grids.add(axis[start:end]) for axis in axes]
         widths = half[start:end] if n[start] > 1 else None
         rows.append([place[names[start]], *x, n[start], mean[start:end], widths])

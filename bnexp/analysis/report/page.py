@@ -40,6 +40,9 @@ class Section:
         figures: saved as SVG or PNG (or both).
         commands: lines of the sweep's commands.log; may be empty.
         figure3: steps to the baseline's maximum, for people; may be empty.
+        curves: mean curves as JSON (`data.curves_data`); empty: none was ever evaluated.
+        omitted: how many groups have no curve there, as they are too many.
+        trouble: why there is nothing of all this; empty: there is.
     """
 
     sweep: str
@@ -48,6 +51,9 @@ class Section:
     figures: Sequence[Saved]
     commands: Sequence[str]
     figure3: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curves: str = ""
+    omitted: int = 0
+    trouble: str = ""
 
 
 def write_report(
@@ -133,15 +139,15 @@ def _facts(found: Runs, out: Path) -> dict[str, Any]:
 
 def _section(section: Section) -> dict[str, Any]:
     table = section.runs.runs
-    curves = data.curves_data(section.runs)
     return {
         "sweep": section.sweep,
         "total": len(table),
         "statuses": sections.status_counts(table),
         "settings": sections.settings(table),
         "commands": section.commands,
-        "curves": data.as_json(curves) if curves else None,
-        "omitted": max(0, curves["total"] - data.MAX_GROUPS) if curves else 0,
+        "curves": Markup(section.curves),
+        "omitted": section.omitted,
+        "trouble": section.trouble,
         "figures": [_figure(figure) for figure in section.figures],
         "summary": _table(section.summary),
         "figure3": _table(section.figure3),

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from bnexp.analysis.loading import SWEEP, UNFINISHED, Runs
-from bnexp.analysis.naming import ARM, value_text
+from bnexp.analysis.naming import ARM, texts, value_key
 from bnexp.analysis.report.data import rounded, swept
 from bnexp.folders.pack import is_packed
 from bnexp.folders.runs import STATUSES
@@ -79,9 +79,10 @@ def _setting(table: pd.DataFrame, key: str) -> dict[str, Any]:
     """A config key's column: numbers where all are."""
     values = _column(table, key)
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        numbers = rounded(values.to_numpy(float), 7)
+        numbers = rounded(values.to_numpy(float), 17)
         return {"title": key, "kind": NUMBER, "decimals": None, "values": numbers}
-    return _text(key, [value_text(value) for value in values])
+    known = texts(values)
+    return _text(key, [known[value_key(value)] for value in values])
 
 
 def error_text(error: Any) -> str:
