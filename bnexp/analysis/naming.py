@@ -78,13 +78,13 @@ class Names:
 
 
 def named(table: pd.DataFrame, keys: Sequence[str]) -> dict[Any, str]:
-    """For each row its values of all these keys: "lr=0.1, activation=relu"."""
+    """A name by these keys for each row: "init=gaussian, stddev=0.1"."""
     names = Names(table, keys)
-    return {run: names.named(row, keys) for run, row in table.iterrows()}
+    return {run: named_among(names, row) for run, row in table.iterrows()}
 
 
 def named_among(names: Names, row: pd.Series) -> str:
-    """As `named`, less the keys that do not vary among the runs of the row's kind.
+    """The keys' values, less those that do not vary among the runs of the row's kind.
 
     So it is "init=gaussian, stddev=0.1" but "init=glorot", which has no stddev.
     """

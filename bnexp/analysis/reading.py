@@ -116,7 +116,7 @@ def _row(folder: Path, files: Files) -> tuple[dict[str, Any], bool]:
     place = folder / "config.yaml"
     try:
         config = in_todays_words(folders.parsed_config(files(place.name) or "", place))
-    except ConfigError as error:
+    except (ConfigError, RecursionError) as error:
         raise RunError(f"{place}: {error}") from error
     text = files("result.json")
     result: dict[str, Any] = {"status": UNFINISHED}

@@ -107,6 +107,8 @@ def _group(group: str, node: _Node) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of a group, checked; and what of its target is missing, by defaults."""
     if not isinstance(node.tree, dict):
         raise ConfigError(f"{group}={shown(node.tree)}: give keys and values")
+    if group not in PLAIN and KIND not in node.tree:
+        raise ConfigError(f"lacks {group}.{KIND}")
     target = _target(group, node.tree)
     known = _known(group, target)
     given = {

@@ -14,7 +14,7 @@ from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, panels
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
-from bnexp.analysis.naming import ARM, CONDITION, Names, named_among, telling, varying
+from bnexp.analysis.naming import ARM, CONDITION, named, telling, varying
 from bnexp.analysis.statistics import MIN_SEEDS, t_interval
 from bnexp.folders.runs import DIVERGED, FINISHED
 
@@ -124,8 +124,7 @@ def heat_maps(runs: Runs) -> Iterator[Drawing]:
     if not inits or not best_rates.rate_varies(runs):
         return
     table = measures.ended(best_rates.without_rate(runs, (LR, *inits)))
-    names = Names(table, inits)
-    table = table.assign(init=[named_among(names, row) for _, row in table.iterrows()])
+    table = table.assign(init=named(table, inits))
     conditions = list(table[CONDITION].unique())[:MAX_MAPS]
     caption = (
         f"Mean final validation accuracy in percent over {panels.seeds(runs)} for each initial "
