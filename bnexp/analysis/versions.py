@@ -59,6 +59,8 @@ def in_todays_words(tree: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     missing: dict[str, dict[str, Any]] = {}
     for key, value in tree.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"the key {key!r} is no text")
         if key in GROUPS:
             given, missing[key] = _group(key, _Node(repr(value), value))
             flat |= given
@@ -107,6 +109,8 @@ def _group(group: str, node: _Node) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of a group, checked; and what of its target is missing, by defaults."""
     if not isinstance(node.tree, dict):
         raise ConfigError(f"{group}={shown(node.tree)}: give keys and values")
+    if wrong := [name for name in node.tree if not isinstance(name, str)]:
+        raise ConfigError(f"{group}: the key {wrong[0]!r} is no text")
     if group not in PLAIN and KIND not in node.tree:
         raise ConfigError(f"lacks {group}.{KIND}")
     target = _target(group, node.tree)

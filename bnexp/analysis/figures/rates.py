@@ -124,7 +124,7 @@ def heat_maps(runs: Runs) -> Iterator[Drawing]:
     if not inits or not best_rates.rate_varies(runs):
         return
     table = measures.ended(best_rates.without_rate(runs, (LR, *inits)))
-    table = table.assign(init=named(table, inits))
+    table = table.assign(init=pd.Series(named(table, inits)))
     conditions = list(table[CONDITION].unique())[:MAX_MAPS]
     caption = (
         f"Mean final validation accuracy in percent over {panels.seeds(runs)} for each initial "
