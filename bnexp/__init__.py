@@ -7,7 +7,7 @@ From top to bottom as data flows:
     norms/ networks/ initializers/ optimizers/ schedules/ metrics/ probes/    one option a file
     training/     the compiled loop: steps, evaluation, checkpoint
     folders/      what is written where and read again; packs of many runs
-    sweeps/       one run's execution, a sweep's plan, grid and pool, what the terminal shows
+    sweeps/       one run's execution, sweeps, trials, the pool, what the terminal shows
     analysis/     statistics, claims, figures, tables, report (without TensorFlow)
     run.py evaluate.py __main__.py    the commands;  api.py    the same from Python
 
@@ -30,6 +30,8 @@ _PUBLIC = {
     "compare": "bnexp.analysis.comparing",
     "load_runs": "bnexp.analysis.loading",
     "sweep": "bnexp.api",
+    "Trial": "bnexp.api",
+    "trial": "bnexp.api",
 }
 _LAYERS = (
     "bnexp.norms.batch",
@@ -43,7 +45,7 @@ _LAYERS = (
     "bnexp.networks.dropout",
     "bnexp.networks.local_response",
 )
-__all__ = ["BatchNorm", "Run", "compare", "load_runs", "run", "sweep"]
+__all__ = ["BatchNorm", "Run", "Trial", "compare", "load_runs", "run", "sweep", "trial"]
 
 
 @wrapt.when_imported("keras")

@@ -7,6 +7,7 @@ runs = bnexp.sweep("experiment=quickstart")
 bnexp.compare(runs)
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,58 @@ def run(*overrides: str, config_dir: Path | str | None = None, progress: bool = 
     return Run(config, folder, result)
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A trial that has ended; printed, it says what came out.
+
+    Attributes:
+        record: the content of trial.json: what was asked, tried and chosen.
+        effects: every arm against the first: see `bnexp.analysis.trials.effects`.
+        runs: all its runs.
+    """
+
+    record: Mapping[str, Any]
+    effects: "pd.DataFrame"
+    runs: "Runs"
+
+    def __repr__(self) -> str:
+        from bnexp.analysis.trials import sentences
+
+        return "\n".join(sentences(self.record, self.effects))
+
+
+def trial(*overrides: str, config_dir: Path | str | None = None) -> Trial:
+    """Tunes every arm alike and judges what they chose on fresh seeds.
+
+    Args:
+        overrides: as of `bnexp trial`: "model=mlp", "trial.arms=norm=none,batch".
+        config_dir: a folder of your own options and modules.
+
+    Raises:
+        ConfigError: settings or data that cannot be used.
+        RunError: runs failed; the others are made.
+    """
+    from bnexp.analysis.loading import load_runs
+    from bnexp.analysis.trials import effects
+    from bnexp.folders import trials
+
+    given = overrides if _names_sweeper(overrides) else (*overrides, "hydra/sweeper=trial")
+    with composed_sweep(given, config_dir) as sweeper:
+        try:
+            folder = sweeper.sweep(sweeper.arguments)
+        except SystemExit as failed:
+            raise RunError("runs failed: see the table above") from failed
+    record = trials.read(folder) if folder else None
+    if record is None:
+        raise ConfigError(f"{' '.join(overrides)}: was only planned (dry_run=true)")
+    loaded = load_runs(folder)
+    return Trial(record, effects(record, loaded), loaded)
+
+
+def _names_sweeper(overrides: Sequence[str]) -> bool:
+    return any(word.startswith("hydra/sweeper=") for word in overrides)
+
+
 def sweep(*overrides: str, config_dir: Path | str | None = None) -> "Runs":
     """Makes a sweep's runs, in processes side by side, and loads them with all their tables.
 
@@ -88,6 +141,8 @@ def sweep(*overrides: str, config_dir: Path | str | None = None) -> "Runs":
     from bnexp.analysis.loading import load_runs
 
     with composed_sweep(overrides, config_dir) as sweeper:
+        if hasattr(sweeper, "trials"):
+            raise ConfigError(f"{' '.join(overrides)} is a trial; give it to bnexp.trial()")
         try:
             sweeper.sweep(sweeper.arguments)
         except SystemExit as failed:

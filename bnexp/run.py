@@ -132,10 +132,13 @@ def _of_trials(arguments: list[str]) -> list[str]:
 def _quoted(word: str) -> str:
     """Words within a word, as trial.arms=norm=none,batch, would be taken for a sweep of it."""
     key, _, value = word.partition("=")
-    within = key in ("trial.arms", "trial.tune", "trial.tuning") and not re.match(
-        r"[\['\"{]", value
-    )
-    return f'{key}="{value}"' if within else word
+    if not key.startswith("trial.") or "=" not in value:
+        return word
+    if not (listed := re.fullmatch(r"\[(.*)\]", value)):
+        return word if value[0] in "'\"{" else f'{key}="{value}"'
+    items = re.findall(r"""("[^"]*"|'[^']*'|[^,]+)(?:,|$)""", listed[1])
+    quoted = [item if item.strip()[:1] in "'\"" else f'"{item.strip()}"' for item in items]
+    return f"{key}=[{','.join(quoted)}]"
 
 
 def _left_to_the_sweep(arguments: list[str]) -> list[str]:

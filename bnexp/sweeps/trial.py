@@ -16,7 +16,7 @@ from bnexp.config import Config, ConfigError, run_id, scientific
 from bnexp.folders import trials
 from bnexp.sweeps.grid import Combination, Composer
 from bnexp.sweeps.trial_settings import TrialSettings, assignment
-from bnexp.sweeps.tuning import FULL, SHORT, Cell, Choice, Design, Score, Trying, Tuning
+from bnexp.sweeps.tuning import FULL, SHORT, Cell, Choice, Design, Grid, Score, Trying, Tuning
 
 if TYPE_CHECKING:  # pandas is imported where it is used
     from bnexp.analysis.loading import Runs
@@ -121,11 +121,11 @@ class Trial:
             ConfigError: they are not, or a value is out of range.
         """
         everything = [one for arm in self.arms for one in self.tries(arm)]
+        if self.short:
+            everything += [replace(one, stage=SHORT) for one in everything]
         self.compose.fitting([self.words(one) for one in everything], optional)
         for one in everything:
             self.config(one)
-            if self.short:
-                self.config(replace(one, stage=SHORT))
         seen: dict[str, str] = {}
         for arm in self.arms:
             other = seen.setdefault(self.run_id(self.tries(arm)[0]), arm)
@@ -145,6 +145,8 @@ def make_trial(base: Combination, label: str, settings: TrialSettings, compose: 
         ConfigError: settings that do not go together.
     """
     arms = {" ".join(words): words for words in settings.arm_words}
+    if len(arms) < len(settings.arm_words):
+        raise ConfigError(f"trial.arms={settings.arms}: two are the same settings")
     grid = settings.grid
     if grid is None:
         [specimen] = compose.fitting([(*base, *next(iter(arms.values())))], set())
@@ -248,6 +250,20 @@ def jobs_of(trial: Trial, tries: Sequence[Trying]) -> "list[Job]":
     return [
         Job(trial.config(one), words[1:], " ".join(word for word in words if word not in common))
         for one, words in zip(tries, found, strict=True)
+    ]
+
+
+def tried(trial: Trial, grid: Grid, known: Mapping[tuple[str, str], float]) -> list[Trying]:
+    """The tuning runs that have ended."""
+    done = {run for run, _ in known}
+    return [
+        one
+        for arm in trial.arms
+        for cell in product(*grid.values())
+        for seed in trial.design.tune_seeds
+        for stage in ((SHORT, FULL) if trial.short else (SHORT,))
+        for one in [Trying(arm, cell, seed, stage)]
+        if trial.run_id(one) in done
     ]
 
 

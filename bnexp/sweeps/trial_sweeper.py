@@ -16,9 +16,10 @@ if TYPE_CHECKING:  # what a trial needs and --help does not is imported where it
     from rich.console import Console
 
     from bnexp.analysis.loading import Runs
+    from bnexp.sweeps.plan import Job
     from bnexp.sweeps.pool import Workers
     from bnexp.sweeps.trial import Report, Trial
-    from bnexp.sweeps.tuning import Trying
+    from bnexp.sweeps.tuning import Trying, Tuning
 
 
 class TrialSweeper(GridSweeper):
@@ -49,6 +50,7 @@ class TrialSweeper(GridSweeper):
         with ours.keeping() if ours else nullcontext() as workers:
             plan, found = self._planned(found, workers, console)
             if config.dry_run:
+                console.print(self._listing(found), markup=False)
                 return None
             record: dict[str, Any] = {"settings": told, "plan": plan, "trials": []}
             if trials.read(config.sweep_dir) is None:
@@ -61,7 +63,34 @@ class TrialSweeper(GridSweeper):
         record["trials"] = [one.as_record(loaded) for one in reports]
         trials.write(config.sweep_dir, record)
         self._tell(config, loaded, console)
-        return None
+        return config.sweep_dir
+
+    def jobs(self, arguments: list[str]) -> "list[Job]":
+        """The runs that a trial begins with, whatever is done."""
+        from bnexp.sweeps.trial import jobs_of
+        from bnexp.sweeps.tuning import tune
+
+        return [
+            job
+            for trial in self.trials(arguments)
+            for job in jobs_of(
+                trial, tune(trial.design, trial.score({}), trial.has, trial.allowed).wanted
+            )
+        ]
+
+    def _listing(self, found: "Sequence[Trial]") -> str:
+        """A line for each run that is done, or to be done next."""
+        from bnexp.sweeps.plan import make_plan
+        from bnexp.sweeps.trial import Report, jobs_of, tried
+
+        known = self._scores(found)
+        jobs = []
+        for trial, tuning in zip(found, self._tunings(found, known), strict=True):
+            tries = [*tried(trial, tuning.grid, known), *tuning.wanted]
+            if tuning.choices:
+                tries += Report(trial, tuning, self.settings).wanted
+            jobs += jobs_of(trial, tries)
+        return make_plan(jobs).listing()
 
     def trials(self, arguments: Sequence[str]) -> "list[Trial]":
         """A trial for each combination of what is swept beside arms and nuisance settings.
@@ -119,20 +148,27 @@ class TrialSweeper(GridSweeper):
 
     def _tuned(self, found: "Sequence[Trial]", console: "Console") -> "list[Report]":
         """Runs what is wanted, until every arm of every trial has chosen."""
-        from bnexp.analysis.trials import scores_of
         from bnexp.sweeps.trial import Report
-        from bnexp.sweeps.tuning import tune
 
         while True:
-            known = scores_of(_loaded(_config(found)), self.settings.target)
-            tunings = [
-                tune(trial.design, trial.score(known), trial.has, trial.allowed) for trial in found
-            ]
+            tunings = self._tunings(found, self._scores(found))
             wanted = [(t, tuning.wanted) for t, tuning in zip(found, tunings, strict=True)]
             if not any(tries for _, tries in wanted):
                 pairs = zip(found, tunings, strict=True)
                 return [Report(trial, tuning, self.settings) for trial, tuning in pairs]
             self._carry_out(wanted, "tuning", console)
+
+    def _scores(self, found: "Sequence[Trial]") -> dict[tuple[str, str], float]:
+        from bnexp.analysis.trials import scores_of
+
+        return scores_of(_loaded(_config(found)), self.settings.target)
+
+    def _tunings(
+        self, found: "Sequence[Trial]", known: dict[tuple[str, str], float]
+    ) -> "list[Tuning]":
+        from bnexp.sweeps.tuning import tune
+
+        return [tune(one.design, one.score(known), one.has, one.allowed) for one in found]
 
     def _carry_out(
         self,

@@ -1,0 +1,308 @@
+"""`bnexp trial`: resumed to the same bits, refused where it cannot be fair, told in plain words."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, environment
+from scipy import stats
+from synthetic import rising
+from synthetic_trial import trial
+
+from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, MIN_JUDGED, SUPPORTED
+from bnexp.analysis.trials import common_target, effects, scores_of, sentences
+from bnexp.config import ConfigError
+from bnexp.config.compose import compose_sweep, composed_sweep
+from bnexp.folders import trials
+
+TRIAL = "hydra/sweeper=trial"
+TINY = ("model=mlp", "model.hidden=[8]", "optimizer=sgd", "trainer.steps=20", "data.val_size=100")
+WORDS = (*TINY, "data.train_size=640", "trainer.eval_every=5", "trainer.batch_size=32")
+SHORT = ("trial.tune=optimizer.lr=0.1,1", "trial.report_seeds=6", "trial.tune_seeds=1")
+
+
+def found(*words: str):
+    """The trials that words stand for."""
+    with composed_sweep([*WORDS, TRIAL, *words]) as sweeper:
+        return sweeper.trials(sweeper.arguments)
+
+
+# ---- what is asked for ---------------------------------------------------------------------------
+
+
+def test_by_default_rates_around_the_one_set_and_scales_of_the_weights_are_tuned():
+    [one] = found("optimizer.lr=0.2")
+    assert one.design.grid == {
+        "optimizer.lr": (0.02, 0.06, 0.2, 0.6, 2.0),
+        "init.scale": (0.5, 1.0, 2.0),
+    }
+    assert list(one.arms) == ["norm=none", "norm=batch"]
+    assert not set(one.design.tune_seeds) & set(one.design.report_seeds)
+
+
+def test_arms_need_not_be_normalizers_and_may_have_settings_of_their_own():
+    words = ["model=mlp", TRIAL, "trial.arms=optimizer=sgd,adam", "trial.tune=optimizer.lr=0.1,1"]
+    with composed_sweep(words) as sweeper:
+        [one] = sweeper.trials(sweeper.arguments)
+    assert list(one.arms) == ["optimizer=sgd", "optimizer=adam"]
+    [one] = found('trial.arms=[norm=none,"norm=batch norm.momentum=0.5",norm=layer]')
+    assert list(one.arms) == ["norm=none", "norm=batch norm.momentum=0.5", "norm=layer"]
+    assert one.specimens["norm=batch norm.momentum=0.5"].norm["momentum"] == 0.5
+
+
+def test_what_an_arm_does_not_have_is_not_tuned_for_it():
+    [one] = found("trial.tune=optimizer.lr=0.1,1 norm.momentum=0.9,0.99")
+    assert not one.has("norm=none", "norm.momentum")
+    assert one.has("norm=batch", "norm.momentum")
+    assert one.settings_of((0.1, 0.9), "norm=none") == {"optimizer.lr": 0.1}
+
+
+def test_what_is_swept_beside_the_arms_is_a_trial_each():
+    labels = [one.label for one in found("model.activation=sigmoid,relu")]
+    assert labels == ["model.activation=sigmoid", "model.activation=relu"]
+
+
+def test_a_presets_tuning_runs_are_shorter_and_record_nothing():
+    configs = compose_sweep("experiment=fig1")
+    assert {config.trainer.steps for config in configs} == {10000}
+    assert {tuple(config.probes.record) for config in configs} == {()}
+    assert {config.seed for config in configs} == {0, 1}
+    assert len(configs) == 2 * 48 * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["trial.arms=norm=none"], "at least two arms"),
+        (["trial.arms=norm=none,none"], "same settings"),
+        (["trial.arms=[norm=batch,norm=batch norm.epsilon=0.001]"], "same settings"),
+        (["trial.arms=banana"], "give words such as norm=none,batch"),
+        (["trial.arms=norm=none,bathc"], "batch"),
+        (["trial.report_seeds=[1,2,3]"], "must be fresh"),
+        (["trial.report_seeds=[200,200]"], "each seed once"),
+        (["trial.tune_seeds=0"], "trial.tune_seeds"),
+        (["trial.tune=optimizer.lrr=0.1,1"], "optimizer.lr"),
+        (["trial.tune=optimizer.lr=-1,1"], "above 0"),
+        (["trial.tune={optimizer.lr:[]}"], "needs values"),
+        (["trial.tune=norm=layer,batch"], "what the arms differ in"),
+        (["trial.choose_by=acuracy"], "accuracy"),
+        (["trial.choose_by=steps"], "needs trial.target"),
+        (["trial.target=95"], "trial.target=95"),
+        (["trial.budget=soon"], "give a time"),
+        (["trial.budget=0min"], "give a time"),
+        (["trial.matched=[other]"], "none of trial.parts"),
+        (["trial.parts={narrow:{optimizer.lr:7}}"], "does not try"),
+        (["trial.armz=norm=none,batch"], "trial.armz"),
+        (["seed=3"], "trial.tune_seeds"),
+        (["norm=layer"], "said twice"),
+        (["trial.tune=optimizer.lr=0.1,1", "optimizer.lr=0.3"], "said twice"),
+        (["trial.tuning=trainer.stepz=3"], "trainer.steps"),
+    ],
+)
+def test_what_cannot_be_fair_or_meant_is_refused_in_a_line(words, told):
+    with pytest.raises(ConfigError) as refused:
+        found(*words)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+# ---- the plan ------------------------------------------------------------------------------------
+
+
+def planned(monkeypatch, *words: str, step: float = 0.01):
+    """The plan where a step takes so many seconds."""
+
+    class Two:
+        processes = 2
+
+    with composed_sweep([*WORDS, TRIAL, *words]) as sweeper:
+        from bnexp.sweeps import trial_plan
+
+        cost = trial_plan.Cost(start=1, step=step, evaluation=0, recording=0)
+        monkeypatch.setattr(trial_plan, "measured", lambda configs, _: dict.fromkeys(configs, cost))
+        trials_found = sweeper.trials(sweeper.arguments)
+        return trial_plan.planned(trials_found, sweeper.settings, Two())
+
+
+def test_the_plan_counts_runs_and_their_time(monkeypatch):
+    plan, load, _ = planned(monkeypatch)
+    assert (load.tuning, load.report) == (2 * 15 * 2, 2 * 10)
+    assert load.seconds == pytest.approx(2 * 1 + 80 * (20 * 0.01 + 0.1) / 2)
+    assert (plan.notes, plan.designs[0].limit) == ([], None)
+
+
+def test_a_budget_makes_seeds_and_then_grids_smaller(monkeypatch):
+    plan, load, _ = planned(monkeypatch, "trial.budget=12s")
+    assert load.seconds <= 12
+    assert len(plan.designs[0].report_seeds) == 6
+    plan, load, _ = planned(monkeypatch, "trial.budget=20")
+    assert load.runs <= 20
+    assert len(plan.designs[0].tune_seeds) == 1
+    assert plan.designs[0].limit is not None
+    assert plan.notes
+
+
+def test_a_budget_too_small_for_one_combination_an_arm_is_refused(monkeypatch):
+    for budget in ("13", "3s"):
+        with pytest.raises(ConfigError, match="too small: one combination an arm and 6 report"):
+            planned(monkeypatch, f"trial.budget={budget}")
+
+
+# ---- what came out -------------------------------------------------------------------------------
+
+
+def better(size: float, noise: float = 0.002):
+    def curve(arm: str, seed: int):
+        drawn = np.random.default_rng([seed, len(arm)]).normal()
+        return rising(0.93 + size * (arm == "norm=batch") + noise * drawn)
+
+    return curve
+
+
+@pytest.mark.parametrize(
+    ("size", "verdict", "word"),
+    [(0.02, SUPPORTED, "more accurate"), (-0.02, CONTRADICTED, "less accurate"), (0, "", "")],
+)
+def test_effects_are_those_of_scipy(size, verdict, word):
+    record, runs = trial(better(size))
+    table = effects(record, runs)
+    row = table[table["measure"] == "accuracy"].iloc[0]
+    ours, theirs = (
+        runs.runs[runs.runs["norm.kind"] == kind].sort_values("seed")["test_accuracy"]
+        for kind in ("batch", "none")
+    )
+    difference = 100 * (ours.to_numpy(float) - theirs.to_numpy(float))
+    low, high = stats.t.interval(0.95, 9, loc=difference.mean(), scale=stats.sem(difference))
+    assert (row["low"], row["high"]) == pytest.approx((low, high))
+    assert row["n"] == 10
+    if verdict:
+        assert row["verdict"] == verdict
+        assert word in "\n".join(sentences(record, table))
+
+
+def test_diverged_runs_count_as_chance_and_are_told():
+    flat = rising(0.9)
+    record, runs = trial(lambda arm, seed: None if arm == "norm=none" and seed < 103 else flat)
+    row = effects(record, runs).iloc[0]
+    assert row["baseline_diverged"] == 3
+    assert row["baseline_value"] == pytest.approx((3 * 0.1 + 7 * 0.9) / 10)
+    assert "diverged, counted as chance: 0 against 3" in "\n".join(
+        sentences(record, effects(record, runs))
+    )
+
+
+def test_a_trial_whose_every_run_diverges_says_so():
+    record, runs = trial(lambda arm, seed: None, target=None)
+    told = "\n".join(sentences(record, effects(record, runs)))
+    assert "every run diverged" in told
+    assert scores_of(runs, None)["r0", "accuracy"] == 0.1
+
+
+def test_few_seeds_give_no_verdict():
+    record, runs = trial(better(0.05), seeds=range(100, 99 + MIN_JUDGED))
+    table = effects(record, runs)
+    assert (table["verdict"] == INCONCLUSIVE).all()
+    assert f"{MIN_JUDGED} fresh seeds" in "\n".join(sentences(record, table))
+
+
+def test_more_arms_are_all_compared_with_the_first_after_holm():
+    arms = ("norm=none", "norm=batch", "norm=layer", "norm=rms")
+    record, runs = trial(better(0.02), arms=arms)
+    table = effects(record, runs)
+    accuracy = table[table["measure"] == "accuracy"]
+    assert list(accuracy["arm"]) == list(arms[1:])
+    assert (accuracy["p_holm"] >= accuracy["p_t"]).all()
+    assert accuracy.iloc[0]["verdict"] == SUPPORTED
+    assert accuracy.iloc[0]["p_holm"] == pytest.approx(3 * accuracy.iloc[0]["p_t"])
+
+
+def test_edges_and_targets_are_told():
+    record, runs = trial(better(0.02), edges={"optimizer.lr": "highest"})
+    told = "\n".join(sentences(record, effects(record, runs)))
+    assert "optimizer.lr=0.1 (the highest tried)" in told
+    assert "steps to 90% validation accuracy" in told
+
+
+def test_the_target_is_what_all_arms_that_learn_reach():
+    _, runs = trial(lambda arm, seed: rising(0.955 if arm == "norm=batch" else 0.94), seeds=[0])
+    assert common_target(runs, [["r0"], ["r1"]]) == 0.94
+    _, runs = trial(lambda arm, seed: rising(0.955 if arm == "norm=batch" else 0.11), seeds=[0])
+    assert common_target(runs, [["r0"], ["r1"]]) == 0.95
+    _, runs = trial(lambda arm, seed: rising(0.1), seeds=[0])
+    assert common_target(runs, [["r0"], ["r1"]]) is None
+
+
+# ---- for real ------------------------------------------------------------------------------------
+
+
+def command(folder: Path, npz: Path, *words: str) -> list[str]:
+    data = (
+        *SMALL,
+        *SHORT,
+        f"output_dir={folder}",
+        "trainer.steps=40",
+        "trainer.checkpoint_every=5",
+    )
+    return [sys.executable, "-m", "bnexp", "trial", *data, f"data.path={npz}", *words]
+
+
+def result(folder: Path) -> dict[str, object]:
+    """trial.json, and every history less its seconds."""
+    read = {
+        path.parent.name: [line.rsplit(",", 1)[0] for line in path.read_text().splitlines()]
+        for path in folder.rglob("history.csv")
+    }
+    return {"trial": (folder / "trial" / trials.FILE).read_text(), **read}
+
+
+def test_a_trial_that_is_killed_five_times_ends_as_one_that_is_not(tmp_path, npz):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = subprocess.run(
+        command(whole, npz), cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "plan: 2 arms × 2 combinations" in done.stdout
+    assert "against norm=none" in done.stdout
+    kills = 0
+    while kills < 5:
+        process = subprocess.Popen(
+            command(killed, npz),
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        began, count = time.monotonic(), len(list(killed.rglob("result.json")))
+        while process.poll() is None and time.monotonic() - began < 60:
+            if len(list(killed.rglob("result.json"))) > count + kills % 3:
+                break
+            time.sleep(0.05)
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+    last = subprocess.run(
+        command(killed, npz), cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert last.returncode == 0, last.stderr
+    assert kills >= 3
+    assert result(killed) == result(whole)
+
+    other = subprocess.run(
+        command(whole, npz, "trainer.batch_size=30"),
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert other.returncode == 2
+    assert "trainer.batch_size" in other.stderr
+    assert "name=" in other.stderr
+    assert json.loads(result(whole)["trial"])["trials"]  # nothing was overwritten
