@@ -204,6 +204,65 @@ def test_strict_tells_by_its_exit_code(copied: Path, out: Path, monkeypatch):
     assert called(monkeypatch, *arguments, "--strict") == 1
 
 
+def test_one_sweeps_trouble_costs_no_other_its_page(reference, out: Path, monkeypatch, capsys):
+    """Of data that nobody thought of; an error of the program's own is not hidden."""
+    draw = build.draw_sweep
+
+    def troubled(runs, stem: str, *arguments) -> dict:
+        if stem == "original":
+            raise ValueError("of an unusual kind")
+        return draw(runs, stem, *arguments)
+
+    monkeypatch.setattr(build, "draw_sweep", troubled)
+    monkeypatch.setattr(
+        build, "_results", lambda jobs: ((n, build._guarded(n, j)) for n, j in jobs.items())
+    )
+    assert make_report([reference], out, Options(metrics=("val_accuracy",))) is True
+    printed = capsys.readouterr()
+    line = "could not be drawn (ValueError: of an unusual kind)"
+    assert f"original: {line}" in printed.err
+    assert "quickstart_val_accuracy.svg" in figures(out)
+    assert f"This sweep {line}" in page(out)
+    assert f"<li>original: {line}</li>" in page(out)
+    with pytest.raises(TypeError):
+        build._guarded("original", lambda: len(3))
+
+
+def test_sweeps_without_a_mean_curve_are_pages_all_the_same(tmp_path: Path, out: Path, capsys):
+    """An arm or a single run that diverged at its first evaluation, and one of failed runs."""
+    synthetic_runs.write_runs(tmp_path / "runs", 3, rows=4)
+    folder = tmp_path / "runs" / "synthetic-0"
+    for name, status, rows in (
+        ("at_once", "diverged", 0),
+        ("first", "diverged", 1),
+        ("failed", "failed", 0),
+    ):
+        copy = Path(shutil.copytree(folder, tmp_path / "runs" / name))
+        for path in copy.glob("*/result.json"):
+            result = json.loads(path.read_text())
+            result |= {"status": status, "steps": 60, "test_accuracy": None}
+            path.write_text(json.dumps(result | {"final_val_accuracy": None}))
+            history = path.with_name("history.csv")
+            history.write_text("".join(history.read_text().splitlines(keepends=True)[: 1 + rows]))
+        if name == "first":  # one is evaluated once, and the rest before nothing
+            for history in sorted(copy.glob("*/history.csv"))[1:]:
+                history.write_text(history.read_text().splitlines(keepends=True)[0])
+    make_report([tmp_path / "runs"], out, Options(metrics=("val_accuracy",)))
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    for name in ("at_once: 3 runs (3 diverged)", "first: 3 runs (3 diverged)", "failed: 3 runs"):
+        assert name in printed.out
+    assert "first_val_accuracy.svg" in figures(out)
+
+
+def test_a_path_with_a_dollar_is_drawn(tmp_path: Path, out: Path):
+    r"""`$\frac{1}{2$` is no formula."""
+    synthetic_runs.write_runs(tmp_path, 2, rows=3)
+    for i, path in enumerate(sorted(tmp_path.glob("*/*/config.yaml"))):
+        path.write_text(path.read_text().replace("kind: mnist", f"kind: 'of $\\frac{{{i}}}{{2$'"))
+    assert make_report([tmp_path / "synthetic-0"], out, Options(metrics=("val_loss",))) is False
+
+
 def test_where_chooses_and_the_rest_is_not_shown(reference, out: Path, monkeypatch, capsys):
     arguments = [str(reference / "quickstart"), "--out", str(out)]
     assert called(monkeypatch, *arguments, "--where", "norm=batch", "optimizer.lr=0.1,1e1") == 0

@@ -5,7 +5,6 @@ import hashlib
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -150,11 +149,14 @@ UNFORESEEN = (measures.MeasureError, RunError, ArithmeticError, LookupError, Val
 def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, Any]:
     """For each sweep what `draw_sweep` returns, and the findings of the exact claims."""
     memory = memo.Memo(out / ".cache" / "report.json")
-    keys = {sweep: memo.content(runs, options, parts.own_code()) for sweep, runs in sweeps.items()}
+    stems = file_stems(sweeps)
+    keys = {
+        sweep: memo.content(runs, options, stems[sweep], parts.own_code())
+        for sweep, runs in sweeps.items()
+    }
     keys[EXACT] = memo.code()
     made = {name: memory.get(name, key) for name, key in keys.items()}
     stale = [name for name, value in made.items() if not _is_whole(value)]
-    stems = file_stems(sweeps)
     jobs: dict[str, Job] = {
         name: partial(draw_sweep, sweeps[name], stems[name], out, options) if name else check_exact
         for name in stale
@@ -226,16 +228,17 @@ def _findings(value: dict[str, Any]) -> dict[str, list[Finding]]:
 
 def file_stems(sweeps: Iterable[str]) -> dict[str, str]:
     """What the names of each sweep's files begin with; no two share one, on any file system."""
-    stems = {sweep: sweep.replace("/", "_").lstrip("._") for sweep in sweeps}
-    counts = Counter(stem.lower() for stem in stems.values())
-    plain = {sweep for sweep, stem in stems.items() if stem and counts[stem.lower()] == 1}
-    return {
-        sweep: stem if sweep in plain else _marked(stem, sweep) for sweep, stem in stems.items()
-    }
+    stems: dict[str, str] = {}
+    taken = {""}
+    for sweep in sorted(sweeps, key=lambda sweep: ("/" in sweep, sweep)):
+        stem = sweep.replace("/", "_").lstrip("._")
+        stems[sweep] = stem if stem.lower() not in taken else _marked(stem, sweep)
+        taken.add(stems[sweep].lower())
+    return stems
 
 
 def _marked(stem: str, sweep: str) -> str:
-    return f"{stem}-{hashlib.sha256(os.fsencode(sweep)).hexdigest()[:6]}"
+    return f"{stem or 'sweep'}-{hashlib.sha256(os.fsencode(sweep)).hexdigest()[:6]}"
 
 
 def draw_sweep(runs: Runs, stem: str, out: Path, options: Options) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import pandas as pd
 
 from bnexp.analysis import measures
 from bnexp.analysis.loading import UNFINISHED, Runs
+from bnexp.analysis.measures import ENDED
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import Estimate, bootstrap_interval
-from bnexp.folders.runs import DIVERGED, STATUSES, write_atomically
+from bnexp.folders.runs import DIVERGED, FINISHED, STATUSES, write_atomically
 
 TARGETS = (0.90, 0.95, 0.97)
 METRICS = ("test_accuracy", "final_val_accuracy", "best_val_accuracy", "test_log_loss")
@@ -23,7 +24,7 @@ def summarize(runs: Runs) -> pd.DataFrame:
     (95% Student-t over the runs that ended; a diverged one's accuracy is chance's, and where a loss
     is missing there is no mean; see `measures.estimate`), and for each target accuracy
     `steps_to_90_{median,low,high,reached}`: a median that lies among runs that never got there
-    is infinite; low and high are its 95% bootstrap interval.
+    is infinite; low and high are its 95% bootstrap interval. Runs that have not ended do not count.
     """
     reached = {target: measures.reached(runs, target) for target in TARGETS}
     rows = []
@@ -34,7 +35,7 @@ def summarize(runs: Runs) -> pd.DataFrame:
             estimate = measures.estimate(group, metric)
             row |= {f"{metric}_{name}": getattr(estimate, name) for name in FIGURES}
         for target in TARGETS:
-            row |= _steps_to(target, reached[target][group.index])
+            row |= _steps_to(target, reached[target][group.index[group["status"].isin(ENDED)]])
         row["budget"] = int(group["trainer.steps"].max())
         rows.append(row)
     return pd.DataFrame(rows)
@@ -47,7 +48,7 @@ def _steps_to(target: float, steps: pd.Series) -> dict[str, float]:
     low, high = bootstrap_interval(steps)
     name = f"steps_to_{100 * target:.0f}"
     return {
-        f"{name}_median": float(np.median(steps)),
+        f"{name}_median": float(np.median(steps)) if len(steps) else np.nan,
         f"{name}_low": low,
         f"{name}_high": high,
         f"{name}_reached": int(np.isfinite(steps).sum()),
@@ -85,7 +86,8 @@ def _plus_minus(row: pd.Series, metric: str) -> str:
 
 def _steps(row: pd.Series, key: str) -> str:
     median, reached = row[f"{key}_median"], row[f"{key}_reached"]
-    return f"{censored(median, row['budget'])} ({reached}/{row['n']})"
+    ended = row[FINISHED] + row[DIVERGED]
+    return f"{censored(median, row['budget'])} ({reached}/{ended})" if ended else "–"
 
 
 def censored(steps: float, budget: float) -> str:

@@ -55,7 +55,8 @@ def _draw(runs: Runs, conditions: list[str], metric: str, x: str) -> Figure:
     arms = panels.arms_of(runs)
     looks = style.looks(arms)
     figure, axes = panels.grid(conditions)
-    means = dict(tuple(mean_curves(runs, metric).groupby([CONDITION, ARM], sort=False)))
+    curves = mean_curves(runs, metric)
+    means = dict(tuple(curves.groupby([CONDITION, ARM], sort=False)))
     members = dict(tuple(runs.runs.groupby([CONDITION, ARM], sort=False)))
     histories = {str(run): rows for run, rows in runs.history.groupby("run", sort=False)}
     for axis, condition in zip(axes, conditions, strict=True):
@@ -65,7 +66,8 @@ def _draw(runs: Runs, conditions: list[str], metric: str, x: str) -> Figure:
                 _seeds(axis, histories, table, metric, x, looks[arm])
             if (condition, arm) in means:
                 _mean(axis, means[condition, arm], x, looks[arm])
-    panels.limits(axes[0], runs.history[metric].dropna(), accuracy="accuracy" in metric)
+    seen = pd.concat([runs.history[metric].dropna(), curves["mean"]])
+    panels.limits(axes[0], seen, accuracy="accuracy" in metric)
     panels.label_axes(figure, axes, style.X_LABELS[x], style.metric_label(metric))
     panels.legend(figure, arms, *panels.crosses(runs))
     return figure
