@@ -249,7 +249,7 @@ def command(folder: Path, npz: Path, *words: str) -> list[str]:
         "trainer.steps=40",
         "trainer.checkpoint_every=5",
     )
-    return [sys.executable, "-m", "bnexp", "trial", *data, f"data.path={npz}", *words]
+    return [sys.executable, "-m", "bnexp", "trial", *data, "data=npz", f"data.path={npz}", *words]
 
 
 def result(folder: Path) -> dict[str, object]:
