@@ -61,15 +61,15 @@ def chance_text(table: pd.DataFrame) -> str:
 
 
 def estimate(table: pd.DataFrame, metric: str) -> Estimate:
-    """Mean and interval of a metric over all runs that have ended, none left out.
+    """Mean and interval of a metric over all of these runs, which have ended; none is left out.
 
     No estimate where one of them has no value, as a diverged run has no loss: a mean of the
     others would be one of survivors. `table` is as `worth` gives it.
     """
     if metric not in table:
         return NO_ESTIMATE
-    values = table.loc[table["status"].isin(ENDED), metric].astype(float)
-    return NO_ESTIMATE if values.isna().any() else t_interval(values)
+    values = table[metric].to_numpy(float)
+    return NO_ESTIMATE if np.isnan(values).any() else t_interval(values)
 
 
 def arms(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

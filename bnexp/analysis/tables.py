@@ -31,11 +31,12 @@ def summarize(runs: Runs) -> pd.DataFrame:
     for (condition, arm), group in measures.worth(runs.runs).groupby([CONDITION, ARM], sort=False):
         row: dict[str, object] = {CONDITION: condition, ARM: arm, "n": len(group)}
         row |= {status: int((group["status"] == status).sum()) for status in ENDINGS}
+        ended = group[group["status"].isin(ENDED)]
         for metric in METRICS:
-            estimate = measures.estimate(group, metric)
+            estimate = measures.estimate(ended, metric)
             row |= {f"{metric}_{name}": getattr(estimate, name) for name in FIGURES}
         for target in TARGETS:
-            row |= _steps_to(target, reached[target][group.index[group["status"].isin(ENDED)]])
+            row |= _steps_to(target, reached[target][ended.index])
         row["budget"] = int(group["trainer.steps"].max())
         rows.append(row)
     return pd.DataFrame(rows)

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from bnexp.config import ConfigError
 from bnexp.config.checking import checked
@@ -41,6 +41,7 @@ LATER_FIELDS: dict[str, Any] = {
     "classes": Annotated[int, In("[1, 1e6]")] | None,
 }
 TYPES = RESULT_FIELDS | LATER_FIELDS
+NULLABLE = {key for key, kind in TYPES.items() if type(None) in get_args(kind)}
 HALF = re.compile("[\ud800-\udfff]")  # of a character: no file can hold it
 
 
@@ -60,7 +61,13 @@ def parsed_result(text: str, path: Path) -> dict[str, Any]:
     if missing:
         raise RunError(f"{path}: written by another version (lacks {', '.join(missing)})")
     try:
-        known = {key: checked(key, result[key], TYPES[key]) for key in TYPES if key in result}
+        known = {
+            key: None
+            if result[key] is None and key in NULLABLE
+            else checked(key, result[key], kind)
+            for key, kind in TYPES.items()
+            if key in result
+        }
     except ConfigError as error:
         raise RunError(f"{path}: {error}") from error
     return _whole(result | known) if "\\u" in text else result | known
