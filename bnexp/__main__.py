@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from bnexp import __version__
+from bnexp import __version__, early  # noqa: F401
 
 # name -> (module whose main(arguments) does it, what it does)
 COMMANDS = {
@@ -31,9 +31,9 @@ def main() -> None:
     """Hands over to the command that is named first."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("--version", "-V", "version"):
-        print(f"bnexp {__version__}")
+        _show(f"bnexp {__version__}")
     elif name in ("--help", "-h", "help"):
-        print(_help())
+        _show(_help())
     elif name in COMMANDS:
         sys.argv = [f"bnexp {name}", *arguments]
         importlib.import_module(COMMANDS[name][0]).main(arguments)
@@ -43,6 +43,13 @@ def main() -> None:
 
         known = ", ".join(COMMANDS)
         bad_input(f"no command '{name}'{nearest(name, COMMANDS)} (there are: {known})")
+
+
+def _show(text: str) -> None:
+    from bnexp.streams import steady
+
+    steady()
+    print(text)
 
 
 def _help() -> str:

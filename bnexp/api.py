@@ -7,6 +7,7 @@ runs = bnexp.sweep("experiment=quickstart")
 bnexp.compare(runs)
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from bnexp.config import Config, ConfigError
 from bnexp.config.compose import compose, composed_sweep
 from bnexp.folders import runs as folders
 from bnexp.folders.errors import RunError
-from bnexp.sweeps.execute import BUSY, execute
+from bnexp.sweeps.execute import BUSY, execute, lacks, result_if_done
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,11 @@ def run(*overrides: str, config_dir: Path | str | None = None, progress: bool = 
         RunError: the run failed, or another process is at it.
     """
     config = compose(*overrides, config_dir=config_dir)
+    _refuse_dry(config)
     folder = folders.run_folder(config)
+    done = result_if_done(config)
+    if done and (lacking := lacks(config, done)):
+        warnings.warn(f"{folder}: {'; '.join(lacking)}; rerun=true makes it again", stacklevel=2)
     result = execute(config, terminal=progress, signals=False)
     if result["status"] == BUSY:
         raise RunError(f"{folder}: another process runs it just now")
@@ -127,6 +132,14 @@ def _names_sweeper(overrides: Sequence[str]) -> bool:
     return any(word.startswith("hydra/sweeper=") for word in overrides)
 
 
+def _refuse_dry(config: Config) -> None:
+    if config.dry_run:
+        raise ConfigError(
+            "dry_run=true makes no run that could be returned; "
+            "bnexp.config.compose.compose_sweep() returns the configs of a sweep's runs"
+        )
+
+
 def sweep(*overrides: str, config_dir: Path | str | None = None) -> "Runs":
     """Makes a sweep's runs, in processes side by side, and loads them with all their tables.
 
@@ -143,6 +156,7 @@ def sweep(*overrides: str, config_dir: Path | str | None = None) -> "Runs":
     with composed_sweep(overrides, config_dir) as sweeper:
         if hasattr(sweeper, "trials"):
             raise ConfigError(f"{' '.join(overrides)} is a trial; give it to bnexp.trial()")
+        _refuse_dry(sweeper.jobs(sweeper.arguments)[0].config)
         try:
             sweeper.sweep(sweeper.arguments)
         except SystemExit as failed:

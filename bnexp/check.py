@@ -10,14 +10,12 @@ can be built, ten steps leave a finite loss, a run gives the same numbers twice,
 seed start from the same weights. It writes to a temporary folder only.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from bnexp.command_line import one_line_errors
-from bnexp.config import Config, ConfigError, options, places
+from bnexp.command_line import Parser, one_line_errors, use_folders
+from bnexp.config import Config, ConfigError, options
 from bnexp.config.compose import compose
 from bnexp.config.errors import reason
 from bnexp.training import backend
@@ -29,25 +27,21 @@ FEW = ("data.train_size=320", "data.val_size=64")
 
 def main(given: Sequence[str] | None = None) -> None:
     """The command `bnexp check`."""
-    parser = argparse.ArgumentParser(
-        prog="bnexp check",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("bnexp check", __doc__)
     parser.add_argument("overrides", nargs="+", help="as for bnexp run")
-    parser.add_argument("--config-dir", help="a folder of your own options and modules")
-    arguments = parser.parse_args(given)
+    parser.add_config_dir()
     with one_line_errors():
-        places.importable(Path.cwd())
-        if not check(arguments.overrides, arguments.config_dir):
+        arguments = parser.parse_args(given)
+        use_folders(arguments.config_dir)
+        if not check(arguments.overrides):
             raise SystemExit(1)
 
 
-def check(overrides: Sequence[str], config_dir: str | None = None) -> bool:
+def check(overrides: Sequence[str]) -> bool:
     """Prints a line per thing that was tried; whether all of them hold."""
     with tempfile.TemporaryDirectory() as folder:
         chosen = [*SMALL, *FEW, *SHORT, *overrides, f"output_dir={folder}"]
-        config = compose(*_last_of_each(chosen), config_dir=config_dir)
+        config = compose(*_last_of_each(chosen))
         for group, option in config.options.items():
             settings = ", ".join(
                 f"{k}={v}" for k, v in {**option.settings, **option.common}.items()

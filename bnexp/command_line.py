@@ -1,17 +1,78 @@
-"""Errors of the command line in one line each: what is wrong, where, and what would be right."""
+"""What all commands share: their arguments, Ctrl-C, and errors in one line each.
 
+An error says what is wrong, where, and what would be right.
+"""
+
+import argparse
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
-from bnexp.config import ConfigError
-from bnexp.folders.runs import RunError
-from bnexp.training.interrupt import Interrupted
+from bnexp import streams
+from bnexp.config import ConfigError, places
+from bnexp.config.checking import checked
+from bnexp.config.types import In
+from bnexp.folders.errors import RunError
+from bnexp.training import interrupt
 
 BAD_INPUT = 2
 SHOW_TRACE = "HYDRA_FULL_ERROR"  # Hydra's own switch
+
+
+class Parser(argparse.ArgumentParser):
+    """The arguments of a command; what is wrong with them is told in one line."""
+
+    def __init__(
+        self, prog: str | None, description: str | None, usage: str | None = None, **others: Any
+    ) -> None:
+        others["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog=prog, description=description, usage=usage, **others)
+
+    def error(self, message: str) -> NoReturn:
+        bad_input(f"{message}  ({self.prog} --help tells more)")
+
+    def add_config_dir(self) -> None:
+        """`--config-dir FOLDER`, as often as one likes."""
+        self.add_argument(
+            "--config-dir",
+            action="append",
+            default=[],
+            type=path,
+            metavar="FOLDER",
+            help="a folder of your own options and modules",
+        )
+
+
+def path(text: str) -> Path:
+    """A path that was given: not empty, with `~` as the user's folder."""
+    try:
+        return places.given(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def whole(interval: str) -> Callable[[str], int]:
+    """A whole number in an interval such as "[1, 100]"."""
+
+    def parse(text: str) -> int:
+        number: Any = int(text) if text.strip().lstrip("+-").isdecimal() else text
+        try:
+            return int(checked("", number, Annotated[int, In(interval)]))
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(str(error).removeprefix("=")) from None
+
+    return parse
+
+
+def use_folders(folders: Sequence[Path]) -> None:
+    """Makes modules importable from where one stands and from `--config-dir`."""
+    places.importable(Path.cwd())
+    for folder in folders:
+        places.use_folder(folder)
 
 
 @contextmanager
@@ -21,31 +82,41 @@ def one_line_errors() -> Iterator[None]:
     Ctrl-C and SIGTERM leave with 130 and 143. With HYDRA_FULL_ERROR=1 set by the user, errors
     pass.
     """
+    streams.steady()
+    interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
     if os.environ.get(SHOW_TRACE) == "1":
         yield
         return
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from bnexp.config.explain import explain
-
     os.environ[SHOW_TRACE] = "1"  # Hydra then leaves errors to us
     try:
         yield
-    except Interrupted as stop:
-        print("\nbnexp: stopped; the same command goes on from here", file=sys.stderr)
-        raise SystemExit(stop.exit_code) from None
-    except (ConfigError, RunError) as error:
-        message = str(error)
-    except (HydraException, OmegaConfBaseException) as error:
-        message = explain(error)
-    except OSError as error:
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except interrupt.Interrupted as stop:
+        _leave(stop)
+    except (ConfigError, RunError, OSError, MemoryError) as error:
+        message = _in_one_line(error)
+    except Exception:
+        heard = interrupt.received()  # which foreign code turned into an exception of its own
+        if heard:
+            _leave(heard)
+        raise
     else:
         return
     finally:
         del os.environ[SHOW_TRACE]
     bad_input(message)
+
+
+def _leave(stop: interrupt.Interrupted) -> NoReturn:
+    print("\nbnexp: stopped; the same command goes on from here", file=sys.stderr)
+    raise SystemExit(stop.exit_code) from None
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def bad_input(message: str) -> NoReturn:

@@ -7,10 +7,10 @@ It completes `bnexp ...` and `python -m bnexp.run ...`: commands, groups, their 
 the options that are chosen, and files elsewhere.
 """
 
-import argparse
 from collections.abc import Sequence
 
 from bnexp.__main__ import COMMANDS
+from bnexp.command_line import Parser, one_line_errors
 
 BASH = """
 _bnexp() {
@@ -39,11 +39,8 @@ complete -o nospace -o default -F _bnexp bnexp python python3
 
 def main(given: Sequence[str] | None = None) -> None:
     """The command `bnexp completion`."""
-    parser = argparse.ArgumentParser(
-        prog="bnexp completion",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("bnexp completion", __doc__)
     parser.add_argument("shell", choices=["bash"])
-    parser.parse_args(given)
-    print(BASH.replace("@COMMANDS@", " ".join([*COMMANDS, "--help", "--version"])))
+    with one_line_errors():
+        parser.parse_args(given)
+        print(BASH.replace("@COMMANDS@", " ".join([*COMMANDS, "--help", "--version"])))

@@ -5,16 +5,17 @@ Example:
     python -m bnexp.evaluate outputs/default/RUN_ID
 """
 
-import argparse
 import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bnexp.command_line import one_line_errors
+if __name__ == "__main__":
+    from bnexp import early  # noqa: F401
+
+from bnexp.command_line import Parser, one_line_errors, path, use_folders
 from bnexp.config import Config, run_id
-from bnexp.config.places import importable, use_folder
 from bnexp.folders import runs
 from bnexp.folders.errors import RunError
 from bnexp.training import backend
@@ -28,20 +29,12 @@ IDENTIFIED = re.compile(r"[0-9a-f]{10}")  # a run's folder, where it was not ren
 
 def main(given: Sequence[str] | None = None) -> None:
     """The command `python -m bnexp.evaluate`, also `bnexp evaluate`."""
-    parser = argparse.ArgumentParser(
-        prog="bnexp evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a run folder")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], help="your options and modules"
-    )
-    arguments = parser.parse_args(given)
+    parser = Parser("bnexp evaluate", __doc__)
+    parser.add_argument("folders", nargs="+", type=path, metavar="FOLDER", help="a run folder")
+    parser.add_config_dir()
     with one_line_errors():
-        importable(Path.cwd())
-        for folder in arguments.config_dir:
-            use_folder(Path(folder))
+        arguments = parser.parse_args(given)
+        use_folders(arguments.config_dir)
         for folder in arguments.folders:
             prefix = f"{folder}: " if len(arguments.folders) > 1 else ""
             print(prefix + evaluate(folder), flush=True)

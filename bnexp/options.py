@@ -7,13 +7,11 @@ Examples:
     bnexp options --config-dir mine norm=scale
 """
 
-import argparse
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from bnexp.command_line import one_line_errors
+from bnexp.command_line import Parser, one_line_errors, use_folders
 from bnexp.config import ConfigError, nearest, places
 from bnexp.config.checking import WORDS, shown
 from bnexp.config.options import GROUPS, TARGET, parameters
@@ -25,18 +23,12 @@ WIDTH = 96
 
 def main(given: Sequence[str] | None = None) -> None:
     """The command `bnexp options`."""
-    parser = argparse.ArgumentParser(
-        prog="bnexp options",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("bnexp options", __doc__)
     parser.add_argument("words", nargs="*", metavar="GROUP[=OPTION]")
-    parser.add_argument("--config-dir", action="append", default=[], help="your own options")
-    arguments = parser.parse_args(given)
+    parser.add_config_dir()
     with one_line_errors():
-        places.importable(Path.cwd())
-        for folder in arguments.config_dir:
-            places.use_folder(Path(folder))
+        arguments = parser.parse_args(given)
+        use_folders(arguments.config_dir)
         for word in arguments.words or GROUPS:
             print(text(word))
 
@@ -47,11 +39,11 @@ def text(word: str) -> str:
     Raises:
         ConfigError: there is no such.
     """
-    group, _, name = word.partition("=")
+    group, equals, name = word.partition("=")
     if group not in GROUPS:
         raise ConfigError(f"no group '{group}'{nearest(group, GROUPS)} ({', '.join(GROUPS)})")
     known = dict(places.definitions(group))
-    if not name:
+    if not equals:
         lines = [f"  {one:16} {summary(str(node[TARGET]))}" for one, node in known.items()]
         return "\n".join([group, *lines])
     if name not in known:

@@ -1,9 +1,7 @@
 """Trains networks as `conf/` and the command line say: one run, or with --multirun a sweep."""
 
-import argparse
 import os
 import re
-import signal
 import sys
 import types
 import warnings
@@ -12,24 +10,32 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+if __name__ == "__main__":
+    from bnexp import early  # noqa: F401
+
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bnexp.command_line import bad_input, one_line_errors
+from bnexp.command_line import Parser, bad_input, one_line_errors, use_folders
 from bnexp.config import Config, ConfigError, build, places
+from bnexp.config.checking import checked
 from bnexp.config.compose import (
     check_words,
+    explained,
     named_presets,
     plain,
     preset_parameters,
+    readable,
+    single_presets,
     swept_groups,
 )
+from bnexp.config.types import Place
 from bnexp.folders import commands
 from bnexp.folders.runs import FAILED, RunError, made_by, objective, run_folder, summary
-from bnexp.sweeps.execute import BUSY, execute, result_if_done
-from bnexp.training import interrupt
+from bnexp.sweeps.execute import BUSY, check_early, execute, lacks, result_if_done
 
 
 def task(composed: DictConfig) -> float:
@@ -54,9 +60,11 @@ def task(composed: DictConfig) -> float:
 def _run(config: Config, *, terminal: bool) -> float:
     if terminal and (done := result_if_done(config)):
         told = f"{run_folder(config)}: done before, by {made_by(done)}: {summary(done)}"
-        print(f"{told}; rerun=true makes it again", flush=True)
+        lacking = "".join(f"; {one}" for one in lacks(config, done))
+        print(f"{told}{lacking}; rerun=true makes it again", flush=True)
         return objective(done)
     if terminal and config.dry_run:
+        check_early(config)
         print(f"{run_folder(config)}: to do", flush=True)
         return 0.0
     record = partial(commands.record, config.sweep_dir) if terminal else None
@@ -71,10 +79,9 @@ def _run(config: Config, *, terminal: bool) -> float:
 
 def _typed(composed: DictConfig) -> Config:
     """The typed config; before that, the user's folders are found on a cluster's worker too."""
-    places.importable(Path.cwd())
-    for folder in composed.config_dirs:
-        places.use_folder(Path(folder))
-    return build(plain(composed))
+    tree = plain(composed)
+    use_folders([Path(one) for one in checked("config_dirs", tree["config_dirs"], list[Place])])
+    return build(tree)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,8 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     # conf/hydra/launcher/ray.yaml and submitit_slurm.yaml bear the names of the plugins' schemas
     warnings.filterwarnings("ignore", message="(?s).*validated against ConfigStore schema")
-    with one_line_errors():
-        interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
+    with one_line_errors(), explained():
         given = sys.argv[1:] if arguments is None else list(arguments)
         commands.typed[:] = given
         sys.argv[1:] = hydra_arguments(given)
@@ -96,19 +102,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def hydra_arguments(given: Sequence[str]) -> list[str]:
     """The command line as Hydra gets it: our folders of options known, `--config-dir` taken out."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config-dir", action="append", default=[])
+    parser = Parser("bnexp run", None, add_help=False, allow_abbrev=False)
+    parser.add_config_dir()
     words = ["--config-dir" if word == "-cd" else word for word in given]  # Hydra's short form
     known, rest = parser.parse_known_args(words)
-    places.importable(Path.cwd())
-    for folder in known.config_dir:
-        places.use_folder(Path(folder))
+    use_folders(known.config_dir)
     if known.config_dir:
-        folders = [str(Path(folder).expanduser().absolute()) for folder in known.config_dir]
-        rest.append(f"config_dirs={folders}")
-    rest = _of_trials(rest)
-    check_words([word for word in rest if "=" in word and not word.startswith("-")])
-    return _left_to_the_sweep(rest)
+        rest.append(f"config_dirs={[str(folder.absolute()) for folder in known.config_dir]}")
+    theirs = get_args_parser()
+    theirs.error = parser.error
+    overrides = theirs.parse_args(rest).overrides
+    flags = [word for word in rest if word not in overrides]
+    overrides = readable(_of_trials(overrides))
+    check_words(overrides)
+    return [*flags, *_left_to_the_sweep(overrides)]
 
 
 def _of_trials(arguments: list[str]) -> list[str]:
@@ -146,7 +153,8 @@ def _left_to_the_sweep(arguments: list[str]) -> list[str]:
 
     Hydra would set them in the group's default option, which need not have such a key.
     """
-    groups = swept_groups([*arguments, *preset_parameters(arguments)])
+    of_presets = [word for one in single_presets(arguments) for word in preset_parameters(one)]
+    groups = swept_groups([*arguments, *of_presets])
     return [
         f"{key}=choice({value})" if _is_setting_of(groups, key, value) else text
         for text in arguments

@@ -26,7 +26,7 @@ from typing import Any
 from rivals import contenders, peak, task
 from rivals.contenders import OURS, ContenderError, ready, sweep_seconds
 
-from bnexp.command_line import one_line_errors
+from bnexp.command_line import Parser, one_line_errors, path, whole
 from bnexp.folders import runs
 from bnexp.training import backend
 
@@ -54,17 +54,19 @@ GROSS = 0.5  # of a target: below that, --check fails
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(None, __doc__)
     add = parser.add_argument
     add("--quick", action="store_true", help="training steps alone, fewer rivals and turns")
     add("--check", action="store_true", help=f"exit code 1 below {GROSS:g} of a target")
-    add("--repeats", type=int, help="turns of each contender (default: 5; quick: 3)")
-    add("--out", type=Path, default=Path("outputs/benchmark"))
-    arguments = parser.parse_args()
+    add("--repeats", type=whole("[1, 1000]"), help="of each contender (default: 5; quick: 3)")
+    add("--out", type=path, default=Path("outputs/benchmark"))
     with one_line_errors():
-        runs.make_folder(arguments.out)
+        measure(parser.parse_args())
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Measures, writes down and shows what was asked for."""
+    runs.make_folder(arguments.out)
     report = measured(arguments.quick, arguments.repeats or (3 if arguments.quick else 5))
     text = json.dumps(report, indent=2) + "\n"
     runs.write_atomically(arguments.out / "benchmark.json", text)

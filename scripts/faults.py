@@ -21,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from bnexp.command_line import Parser, one_line_errors, whole
+
 SETTINGS = (
     "model=mlp",
     "optimizer=sgd",
@@ -33,18 +35,23 @@ SETTINGS = (
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--runs", type=int, default=24, help="runs of the sweep, an even number")
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=6000, help="training steps of a run")
-    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        print(
-            survive(Path(folder), arguments.runs, arguments.kills, arguments.steps, arguments.seed)
-        )
+    parser = Parser(None, __doc__)
+    add = parser.add_argument
+    add("--runs", type=even, default=24, help="runs of the sweep, an even number")
+    add("--kills", type=whole("[0, 10000]"), default=20)
+    add("--steps", type=whole("[1, 1e9]"), default=6000, help="training steps of a run")
+    add("--seed", type=whole("[0, 1e18]"), default=0, help="of the random moments")
+    with one_line_errors(), tempfile.TemporaryDirectory() as folder:
+        given = parser.parse_args()
+        print(survive(Path(folder), given.runs, given.kills, given.steps, given.seed))
+
+
+def even(text: str) -> int:
+    """A number of runs, half of them with each norm."""
+    number = whole("[2, 10000]")(text)
+    if number % 2:
+        raise argparse.ArgumentTypeError(f"{number} is not an even number")
+    return number
 
 
 def survive(folder: Path, runs: int, kills: int, steps: int, seed: int) -> str:

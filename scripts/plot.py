@@ -3,6 +3,9 @@
 python scripts/plot.py outputs/quickstart
 """
 
+if __name__ == "__main__":
+    from bnexp import early  # noqa: F401
+
 from bnexp.analysis.command import main
 
 if __name__ == "__main__":

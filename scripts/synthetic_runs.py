@@ -9,7 +9,6 @@ Examples:
     python scripts/plot.py /tmp/many
 """
 
-import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bnexp.command_line import Parser, one_line_errors, path, whole
 from bnexp.config import Config
 from bnexp.config.compose import compose
 from bnexp.config.options import Option, named_option
@@ -33,14 +33,15 @@ STEPS_PER_ROW = 50
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--rows", type=int, default=40, help="evaluations of each run")
-    arguments = parser.parse_args()
-    write_runs(arguments.folder, arguments.runs, arguments.rows)
+    parser = Parser(None, __doc__)
+    add = parser.add_argument
+    add("folder", type=path)
+    add("--runs", type=whole("[1, 1e6]"), default=1000)
+    add("--rows", type=whole("[2, 1e5]"), default=40, help="evaluations of each run")
+    with one_line_errors():
+        arguments = parser.parse_args()
+        runs.make_folder(arguments.folder)
+        write_runs(arguments.folder, arguments.runs, arguments.rows)
 
 
 def write_runs(folder: Path, count: int, rows: int = 40) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,6 +32,7 @@ from bnexp.config.errors import reason
 from bnexp.config.places import use_folder
 from bnexp.folders import pack
 from bnexp.folders.runs import DIVERGED, FINISHED, RunError, make_folder
+from bnexp.training import interrupt
 
 PRINTED_ROWS = 30
 
@@ -181,9 +181,10 @@ def _results(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Any]]:
         yield from ((name, _guarded(name, job)) for name, job in jobs.items())
         return
     workers = min(len(jobs), os.cpu_count() or 1)
-    pool = ProcessPool(workers, initializer=_begin_worker, context=get_context("spawn"))
+    pool = ProcessPool(workers, context=get_context("spawn"))
     try:
-        pending = {name: pool.schedule(job) for name, job in jobs.items()}
+        with interrupt.for_this_process_alone():
+            pending = {name: pool.schedule(job) for name, job in jobs.items()}
         yield from ((name, _guarded(name, future.result)) for name, future in pending.items())
     finally:  # at once, also on Ctrl-C
         pool.stop()
@@ -201,11 +202,6 @@ def _guarded(name: str, job: Job) -> dict[str, Any]:
         if name == EXACT:
             raise
         return {TROUBLE: f"could not be drawn ({type(error).__name__}: {reason(error)})"}
-
-
-def _begin_worker() -> None:
-    """Ctrl-C is the parent's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _is_whole(value: Any) -> bool:

@@ -9,10 +9,8 @@ Examples:
     bnexp plot --strict                       exit code 1 if a run is missing
 """
 
-import argparse
 import re
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +18,7 @@ from typing import Any
 
 import yaml
 
-from bnexp.command_line import one_line_errors
-from bnexp.config.places import importable, use_folder
-from bnexp.training import interrupt
+from bnexp.command_line import Parser, one_line_errors, path, use_folders
 
 FORMATS = ("png", "svg", "pdf")
 X_AXES = ("step", "epoch", "seconds")
@@ -31,12 +27,10 @@ X_AXES = ("step", "epoch", "seconds")
 def main(given: Sequence[str] | None = None) -> None:
     """The command `bnexp plot`."""
     words = sys.argv[1:] if given is None else list(given)
-    arguments = parser().parse_args(words)
     with one_line_errors():
-        interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
-        importable(Path.cwd())
-        for folder in arguments.config_dir:
-            use_folder(Path(folder))
+        arguments = parser().parse_args(words)
+        where = settings(arguments.where)
+        use_folders(arguments.config_dir)
         # after the options are read: --help is quick
         from bnexp.analysis.build import Options, make_report
 
@@ -47,27 +41,25 @@ def main(given: Sequence[str] | None = None) -> None:
                 arguments.format or ["png", "svg"],
                 arguments.metric or ["val_accuracy", "val_loss"],
                 arguments.x,
-                arguments.config_dir,
+                list(map(str, arguments.config_dir)),
             ),
-            where=settings(arguments.where),
+            where=where,
             command=shlex.join(["bnexp", "plot", *words]),
         )
     if arguments.strict and incomplete:
         sys.exit(1)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    options = argparse.ArgumentParser(
-        prog="bnexp plot", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = Parser("bnexp plot", __doc__)
     add = options.add_argument
-    add("folders", nargs="*", type=Path, default=[Path("outputs")], help="default: outputs/")
-    add("--out", type=Path, help="where to write; default: report/ in the (first) folder")
+    add("folders", nargs="*", type=path, default=[Path("outputs")], help="default: outputs/")
+    add("--out", type=path, help="where to write; default: report/ in the (first) folder")
     more: dict[str, Any] = {"nargs": "+", "action": "extend"}  # given twice, both count
     add("--format", **more, choices=FORMATS, help="of the figures; default: png svg")
     add("--metric", **more, help="columns of the history; default: val_accuracy val_loss")
-    add("--config-dir", action="append", default=[], help="your own figures/, claims/, options")
+    options.add_config_dir()
     add("--x", choices=X_AXES, default="step", help="what curves are drawn against")
     add(
         "--where",

@@ -13,7 +13,6 @@ Tried with mlflow-skinny 3.17.2:
     file:///FOLDER     MLflow wants MLFLOW_ALLOW_FILE_STORE=true in the environment for it
 """
 
-import argparse
 import hashlib
 import json
 import math
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnexp.command_line import one_line_errors
+from bnexp.command_line import Parser, one_line_errors, path
 from bnexp.config import ConfigError
 from bnexp.config.schema import install_hint
 from bnexp.folders import runs
@@ -42,20 +41,17 @@ EXPORTED, UNCHANGED, SKIPPED = "exported", "unchanged", "skipped"
 
 def main(given: Sequence[str] | None = None) -> None:
     """The command `bnexp export`."""
-    parser = argparse.ArgumentParser(
-        prog="bnexp export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("bnexp export", __doc__)
     parser.add_argument(
-        "folders", nargs="*", type=Path, default=[Path("outputs")], help="default: outputs/"
+        "folders", nargs="*", type=path, default=[Path("outputs")], help="default: outputs/"
     )
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="default: MLFLOW_TRACKING_URI, or MLflow's own"
     )
-    arguments = parser.parse_args(given)
-    with one_line_errors(), mlflow_errors(arguments.tracking_uri):
-        print(export(arguments.folders, arguments.tracking_uri))
+    with one_line_errors():
+        arguments = parser.parse_args(given)
+        with mlflow_errors(arguments.tracking_uri):
+            print(export(arguments.folders, arguments.tracking_uri))
 
 
 @contextmanager
@@ -237,8 +233,8 @@ class Exporter:
         start, end = folder.span
         run = self._client.create_run(experiment, start, {OURS: name}, name).info.run_id
         self._log(run, folder)
-        for path in folder.files:
-            self._client.log_artifact(run, str(path))
+        for file in folder.files:
+            self._client.log_artifact(run, str(file))
         self._client.set_tag(run, COMPLETE, folder.fingerprint)
         failed = folder.result["status"] == runs.FAILED
         self._client.set_terminated(run, "FAILED" if failed else "FINISHED", end)

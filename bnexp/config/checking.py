@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from bnexp.config.errors import ConfigError, nearest
-from bnexp.config.types import In, NotEmpty
+from bnexp.config.places import given
+from bnexp.config.types import Home, In, NotEmpty
 
 WORDS = {
     int: "a whole number",
@@ -78,6 +79,8 @@ def _typed(value: Any, kind: type) -> Any:
 
 def _in_range(value: Any, ranges: Iterable[Any], kind: Any) -> Any:
     for allowed in ranges:
+        if isinstance(allowed, Home) and value:
+            value = str(given(value))
         if isinstance(allowed, NotEmpty) and not value:
             raise _WrongError(": give at least one value")
         if isinstance(allowed, In) and value is not None and not _within(value, allowed):
@@ -111,7 +114,7 @@ def _any_of(value: Any, kinds: tuple[Any, ...]) -> Any:
             except _WrongError as wrong:
                 wrongs.append(str(wrong))
     null = " or null" if type(None) in kinds else ""
-    raise _WrongError(wrongs[0] + null if len(wrongs) == 1 else " is none of the types it may have")
+    raise _WrongError("; or".join(wrongs) + null)
 
 
 def _list(value: Any, arguments: tuple[Any, ...]) -> list[Any]:

@@ -1,5 +1,7 @@
 """From overrides to a composed config: Hydra, taught what options are and where they lie."""
 
+import re
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bnexp.config import options, places
 from bnexp.config.errors import ConfigError
-from bnexp.config.explain import explain
+from bnexp.config.explain import explain, unparsed
 from bnexp.config.options import GROUPS, KIND, TARGET
 from bnexp.config.schema import Config, build
 
@@ -33,6 +35,7 @@ OmegaConf.register_new_resolver("floordiv", lambda a, b: int(a) // int(b), repla
 
 SCHEME = "bnexp"
 APART = ("hydra", "trial")  # parts of a composed config that say how runs are made up, not what
+PRESET = "experiment"  # the group of presets
 
 
 class OptionSource(FileConfigSource):
@@ -135,19 +138,36 @@ def compose(*overrides: str, config_dir: Path | str | None = None) -> Config:
     places.importable(Path.cwd())
     if config_dir is not None:
         places.use_folder(Path(config_dir))
-    check_words(overrides)
-    for text in overrides:
+    words = readable(overrides)
+    check_words(words)
+    for text in words:
         _refuse_sweep(text)
+    with explained(), hydra.initialize_config_dir(str(places.shipped()), version_base="1.3"):
+        composed = hydra.compose("config", words, return_hydra_config=True)
+        if "MULTIRUN" in str(OmegaConf.select(composed, "hydra.mode")):
+            raise ConfigError(
+                f"{' '.join(overrides)} is a sweep of several runs; give it to bnexp.sweep()"
+            )
+        return build(plain(composed))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Tells what Hydra refuses in our words, also where it raises no exception of its own.
+
+    Raises:
+        ConfigError: Hydra refused something.
+    """
     try:
-        with hydra.initialize_config_dir(str(places.shipped()), version_base="1.3"):
-            composed = hydra.compose("config", [*overrides], return_hydra_config=True)
-            if "MULTIRUN" in str(OmegaConf.select(composed, "hydra.mode")):
-                raise ConfigError(
-                    f"{' '.join(overrides)} is a sweep of several runs; give it to bnexp.sweep()"
-                )
-            return build(plain(composed))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error)) from error
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        ours = isinstance(error, (HydraException, OmegaConfBaseException))
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if ours or frame.f_globals["__name__"].startswith("hydra."):
+            raise ConfigError(explain(error)) from error
+        raise
 
 
 @contextmanager
@@ -161,19 +181,16 @@ def composed_sweep(overrides: Sequence[str], config_dir: Path | str | None = Non
 
     folder = [] if config_dir is None else [f"--config-dir={config_dir}"]
     given = hydra_arguments([*folder, *overrides])
-    try:
-        with hydra.initialize_config_dir(str(places.shipped()), version_base="1.3"):
-            ours = GlobalHydra.instance().hydra
-            assert ours is not None
-            config = ours.compose_config("config", given, run_mode=RunMode.MULTIRUN)
-            context = HydraContext(config_loader=ours.config_loader, callbacks=Callbacks(config))
-            sweeper = Plugins.instance().instantiate_sweeper(
-                config=config, hydra_context=context, task_function=task
-            )
-            sweeper.arguments = list(config.hydra.overrides.task)
-            yield sweeper
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error)) from error
+    with explained(), hydra.initialize_config_dir(str(places.shipped()), version_base="1.3"):
+        ours = GlobalHydra.instance().hydra
+        assert ours is not None
+        config = ours.compose_config("config", given, run_mode=RunMode.MULTIRUN)
+        context = HydraContext(config_loader=ours.config_loader, callbacks=Callbacks(config))
+        sweeper = Plugins.instance().instantiate_sweeper(
+            config=config, hydra_context=context, task_function=task
+        )
+        sweeper.arguments = list(config.hydra.overrides.task)
+        yield sweeper
 
 
 def compose_sweep(*overrides: str, config_dir: Path | str | None = None) -> list[Config]:
@@ -189,6 +206,32 @@ def compose_sweep(*overrides: str, config_dir: Path | str | None = None) -> list
     return list({(one.sweep_dir, run_id(one)): one for one in configs}.values())
 
 
+# What a value begins with that Hydra itself must read: a list, keys and values, a quoted text, an
+# interpolation, a function of its own.
+STRUCTURED = re.compile(
+    r"[\[{'\"$]|(choice|range|interval|glob|sort|shuffle|tag|str|int|float|bool)\("
+)
+
+
+def readable(overrides: Sequence[str]) -> list[str]:
+    """The words with quotes where Hydra's grammar needs them: `name=größe`, `data.path=~/a (1)`.
+
+    A text with commas could also be meant as several values; these are left to the user.
+    """
+    parser = OverridesParser.create()
+    found = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        try:
+            parser.parse_override(text)
+        except HydraException:
+            if equals and "," not in value and not STRUCTURED.match(value):
+                escaped = re.sub(r"(\\*)'", r"\1\1\\'", value)
+                text = f"{key}='{escaped}'"
+        found.append(text)
+    return found
+
+
 def check_words(overrides: Sequence[str]) -> None:
     """Makes sure that groups get the name of an option, and nothing else.
 
@@ -200,14 +243,17 @@ def check_words(overrides: Sequence[str]) -> None:
         try:
             override = parser.parse_override(text)
         except HydraException as error:
-            raise ConfigError(explain(error)) from error
+            raise ConfigError(unparsed(text, error)) from error
         _check_range(override)
         group, _, name = override.key_or_group.partition(".")
+        if not group:
+            raise ConfigError(f"{text}: which setting? write key=value")
         if group in GROUPS and name in (KIND, TARGET):
             value = override.get_value_element_as_str()
             raise ConfigError(f"{text}: choose the option by its name: {group}={value}")
         plain = not override.is_sweep_override() and not override.is_delete()
-        if group in GROUPS and not name and plain and not isinstance(override.value(), str):
+        chosen = group in (*GROUPS, PRESET) and not name and plain
+        if chosen and not isinstance(override.value(), str):
             known = ", ".join(places.names(group))
             raise ConfigError(f"{text}: choose an option by its name ({known})")
 
@@ -223,11 +269,7 @@ def _check_range(override: Override) -> None:
 
 
 def _refuse_sweep(text: str) -> None:
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException as error:
-        raise ConfigError(explain(error)) from error
-    if override.is_sweep_override():
+    if OverridesParser.create().parse_override(text).is_sweep_override():
         raise ConfigError(f"{text} has several values; give it to bnexp.sweep()")
 
 
@@ -269,8 +311,21 @@ def preset_parameters(arguments: Sequence[str]) -> list[str]:
 
 def named_presets(arguments: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     """The presets that are named, as their files have them."""
-    chosen = [word.partition("=")[2] for word in arguments if word.startswith("experiment=")]
-    return [(name, node) for name, node in places.definitions("experiment") if name in chosen]
+    chosen = [word.partition("=")[2] for word in arguments if word.startswith(f"{PRESET}=")]
+    return [(name, node) for name, node in places.definitions(PRESET) if name in chosen]
+
+
+def single_presets(arguments: Sequence[str]) -> list[list[str]]:
+    """The arguments once for each preset that they name: each sweeps over values of its own."""
+    parser = OverridesParser.create()
+    for place, text in enumerate(arguments):
+        if text.startswith(f"{PRESET}="):
+            override = parser.parse_override(text)
+            if override.is_discrete_sweep():
+                names = override.sweep_string_iterator()
+                before, after = arguments[:place], arguments[place + 1 :]
+                return [[*before, f"{PRESET}={name}", *after] for name in names]
+    return [[*arguments]]
 
 
 def swept_groups(arguments: Sequence[str]) -> set[str]:

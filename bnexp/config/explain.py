@@ -5,7 +5,14 @@ import re
 from bnexp.config import options
 from bnexp.config.errors import nearest
 from bnexp.config.options import GROUPS
-from bnexp.config.schema import unknown_key
+from bnexp.config.schema import install_hint, unknown_key
+
+# What Hydra names where a plugin is missing, what asks for it, and the extra that brings it.
+EXTRAS = (
+    ("hydra_plugins.hydra_ray_launcher", "hydra/launcher=ray", "ray"),
+    ("hydra_plugins.hydra_submitit_launcher", "hydra/launcher=submitit_slurm", "slurm"),
+    ("hydra/sweeper/optuna", "hydra/sweeper=search", "optuna"),
+)
 
 
 def explain(error: BaseException) -> str:
@@ -14,6 +21,9 @@ def explain(error: BaseException) -> str:
     cause = str(error.__cause__ or "")
     if unknown := re.search(r"Could not override '([^']+)'", text):
         return _unknown(unknown[1])
+    for plugin, word, extra in EXTRAS:
+        if plugin in text:
+            return f"{word} needs a package: pip install {install_hint(extra)}"
     if missing := re.search(r"Could not find '(?:config/)?([\w/]+)/([^']+)'", text):
         known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
         hint = nearest(missing[2], known)
@@ -22,9 +32,19 @@ def explain(error: BaseException) -> str:
         return f"{ambiguous[1]} has several values; add --multirun to sweep over them"
     if mistyped := re.search(r"Error merging override (\S*)", text):
         return f"{mistyped[1]}: {cause.splitlines()[0] if cause else 'cannot be set so'}"
-    if unparsed := re.search(r"Error (?:when )?parsing override '(.*)'", text):
-        return f"{unparsed[1]}: not a valid override; write key=value"
-    return "; ".join(line.strip() for line in f"{text}\n{cause}".splitlines() if line.strip())
+    lines = [line.strip() for line in f"{text}\n{cause}".splitlines()]
+    return "; ".join(dict.fromkeys(line for line in lines if line))
+
+
+def unparsed(text: str, error: BaseException) -> str:
+    """What is said of a word that is no override."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        return f"{text!r}: not a valid override; write key=value"
+    if evaluated := re.search(r"while evaluating .*?: (.*)", str(error)):
+        null = "; give null without a function: null,1" if "NoneType" in evaluated[1] else ""
+        return f"{text}: {evaluated[1]}{null}"
+    return f"""{text}: {value} cannot be read; a text goes in quotes: '{key}="..."'"""
 
 
 def _unknown(key: str) -> str:

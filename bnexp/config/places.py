@@ -24,13 +24,27 @@ def shipped() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+def given(text: str) -> Path:
+    """A path as a user writes it, in which `~` is a user's folder.
+
+    Raises:
+        ConfigError: it is empty, or there is no such user.
+    """
+    if not text.strip():
+        raise ConfigError("an empty text is no path; . is the folder you are in")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ConfigError(f"{text}: there is no such user ({error})") from error
+
+
 def use_folder(folder: Path) -> None:
     """Looks for options and modules in a user's folder too, before those of this package.
 
     Raises:
         ConfigError: there is no such folder.
     """
-    folder = folder.expanduser().absolute()
+    folder = given(str(folder)).absolute()
     if not folder.is_dir():
         raise ConfigError(f"--config-dir {folder}: no such folder")
     if folder not in _own_folders:

@@ -12,7 +12,7 @@ from bnexp.config.checking import checked
 from bnexp.config.errors import ConfigError, nearest
 from bnexp.config.options import GROUPS, KIND, SOURCE, TARGET, Option
 from bnexp.config.signature import find_module, read, split_target
-from bnexp.config.types import Count, In, Index, NonNegative
+from bnexp.config.types import Count, In, Index, NonNegative, Place
 
 Threads = Annotated[int, In("[1, 4096]")]
 
@@ -108,11 +108,11 @@ class Config:
     metrics: list[str] = field(default_factory=list)
     seed: Annotated[int, In("[0, 1e18]")] = 0
     name: str = "default"
-    output_dir: str = "outputs"
+    output_dir: Place = "outputs"
     rerun: bool = False
     dry_run: bool = False
     fail_fast: bool = False
-    config_dirs: list[str] = field(default_factory=list)
+    config_dirs: list[Place] = field(default_factory=list)
 
     @property
     def options(self) -> dict[str, Option]:

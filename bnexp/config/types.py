@@ -54,6 +54,11 @@ class NotEmpty:
     """A list with at least one item."""
 
 
+class Home:
+    """A path, in which `~` is the user's folder."""
+
+
+Place = Annotated[str, Home()]
 # The upper bounds lie far above what anyone means: a number beyond is a slip, and would never end.
 Positive = Annotated[float, In("(0, inf)")]
 NonNegative = Annotated[float, In("[0, inf)")]

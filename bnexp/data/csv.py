@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as tables
 
-from bnexp.config.types import Widths
+from bnexp.config.types import Place, Widths
 from bnexp.data.arrays import Arrays
 from bnexp.data.errors import DataError
 from bnexp.data.files import files_of
@@ -19,7 +19,7 @@ _SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".bz2")
 
 
 def csv(
-    path: str,
+    path: Place,
     label: str = "label",
     shape: Widths | None = None,
     ignore: list[str] | None = None,

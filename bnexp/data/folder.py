@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from bnexp.config.types import Widths
+from bnexp.config.types import Place, Widths
 from bnexp.data.arrays import Arrays
 from bnexp.data.errors import DataError
 from bnexp.data.files import files_of
@@ -13,7 +13,7 @@ from bnexp.data.pictures import SUFFIXES, Picture, decoded
 
 
 def folder(
-    path: str, size: Widths | None = None, color: Literal["auto", "gray", "rgb"] = "auto"
+    path: Place, size: Widths | None = None, color: Literal["auto", "gray", "rgb"] = "auto"
 ) -> Arrays:
     """Images by class: the folder that an image lies in names its class.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bnexp.config.types import Widths
+from bnexp.config.types import Place, Widths
 from bnexp.data.arrays import Arrays
 from bnexp.data.errors import DataError
 from bnexp.data.files import files_of
@@ -15,7 +15,7 @@ from bnexp.data.pictures import Picture, decoded
 
 
 def huggingface(
-    path: str | None = None,
+    path: Place | None = None,
     name: str | None = None,
     subset: str | None = None,
     revision: str | None = None,

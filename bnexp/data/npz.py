@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bnexp.config.types import Place
 from bnexp.data.arrays import Arrays
 from bnexp.data.errors import DataError
 from bnexp.data.files import files_of, root_of
@@ -17,7 +18,7 @@ _NAMES = "x_train and y_train, also x_test, y_test, x_val, y_val"
 _NPY = b"\x93NUMPY"  # what npy files start with
 
 
-def npz(path: str) -> Arrays:
+def npz(path: Place) -> Arrays:
     """Images and labels from an npz file, or from a file for each array.
 
     The arrays are called x_train and y_train, and x_test, y_test, x_val, y_val where there are

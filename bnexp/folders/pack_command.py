@@ -8,29 +8,24 @@ Examples:
     bnexp pack --unpack shared/runs.parquet --out outputs/
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bnexp.command_line import one_line_errors
+from bnexp.command_line import Parser, one_line_errors, path
 from bnexp.folders.runs import PACK, RunError, find_run_folders
 
 
 def main(given: Sequence[str] | None = None) -> None:
     """The command `bnexp pack`."""
-    parser = argparse.ArgumentParser(
-        prog="bnexp pack",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("bnexp pack", __doc__)
     add = parser.add_argument
-    add("folders", nargs="*", type=Path, help="folders of runs")
-    add("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
-    add("--unpack", type=Path, metavar="FILE", help="a pack to write out as folders")
-    arguments = parser.parse_args(given)
-    if bool(arguments.folders) == bool(arguments.unpack):
-        parser.error("give folders to pack, or --unpack FILE")
+    add("folders", nargs="*", type=path, help="folders of runs")
+    add("--out", type=path, required=True, metavar="FOLDER", help="where to write")
+    add("--unpack", type=path, metavar="FILE", help="a pack to write out as folders")
     with one_line_errors():
+        arguments = parser.parse_args(given)
+        if bool(arguments.folders) == bool(arguments.unpack):
+            parser.error("give folders to pack, or --unpack FILE")
         if arguments.unpack:
             print(unpack_into(arguments.unpack, arguments.out))
         else:

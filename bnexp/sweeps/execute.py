@@ -55,9 +55,8 @@ def execute(
     done = result_if_done(config)
     if done is not None:
         return done
-    if not needs_tensorflow(config.data.target):
-        with watch("load"):  # told before the seconds that importing TensorFlow takes
-            check_data(config)
+    with watch("load"):
+        check_early(config)
     with watch("import"):
         threads = backend.start(config.trainer.threads or threads)
     with watch("load"):
@@ -96,6 +95,16 @@ def check_data(config: Config) -> None:
         )
 
 
+def check_early(config: Config) -> None:
+    """Checks the data if that goes without the seconds that importing TensorFlow takes.
+
+    Raises:
+        ConfigError: see `check_data`.
+    """
+    if not needs_tensorflow(config.data.target):
+        check_data(config)
+
+
 def result_if_done(config: Config) -> dict[str, Any] | None:
     """The result of a run that need not be run again; None also if it is damaged."""
     if config.rerun:
@@ -104,6 +113,24 @@ def result_if_done(config: Config) -> dict[str, Any] | None:
         return runs.ended_result(runs.run_folder(config))
     except runs.RunError:
         return None
+
+
+# What a setting that is no part of a run's identity leaves in the folder of a run.
+PRODUCTS = {"save_model": "model.keras", "profile": runs.PROFILE, "tensorboard": "tensorboard"}
+
+
+def lacks(config: Config, done: dict[str, Any]) -> list[str]:
+    """What is asked for and a finished run does not have, as it was made without asking for it."""
+    folder, asked = runs.run_folder(config), config.trainer
+    products = [] if done["status"] == runs.DIVERGED else ["save_model"]  # has no network to keep
+    found = [
+        f"no {PRODUCTS[key]}, as trainer.{key}=true was not given then"
+        for key in [*products, "profile", "tensorboard"]
+        if getattr(asked, key) and not (folder / PRODUCTS[key]).exists()
+    ]
+    if asked.threads and done["threads"] != asked.threads:
+        found.append(f"made with trainer.threads={done['threads']}")
+    return found
 
 
 def _execute(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
@@ -18,9 +18,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from bnexp.config import Config, ConfigError, build
-from bnexp.config.compose import APART, set_value
+from bnexp.config.checking import checked
+from bnexp.config.compose import APART, preset_parameters, set_value, single_presets
 from bnexp.config.options import GROUPS, owners_of
 from bnexp.config.schema import unknown_key
+from bnexp.config.types import In
 from bnexp.folders import commands, runs
 from bnexp.training import interrupt
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:  # what a run needs and --help does not is imported where it i
     from bnexp.sweeps.pool import Workers
 
 Combination = tuple[str, ...]
+Processes = Literal[-1] | Annotated[int, In("[1, 1024]")]
 
 
 class Composer:
@@ -213,12 +216,18 @@ class GridSweeper(BasicSweeper):
         return returns
 
     def jobs(self, arguments: list[str]) -> "list[Job]":
-        """The runs that the arguments and the preset ask for, in order."""
+        """The runs that the arguments and the preset ask for, in order; of several, one by one."""
+        presets = single_presets(arguments)
+        if len(presets) == 1:
+            return self._jobs(self._parse_config(), arguments)
+        return [job for one in presets for job in self._jobs(preset_parameters(one), one)]
+
+    def _jobs(self, parameters: list[str], arguments: list[str]) -> "list[Job]":
         from bnexp.sweeps.plan import Job
 
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        of_preset = parser.parse_overrides(self._parse_config())
+        of_preset = parser.parse_overrides(parameters)
         given = parser.parse_overrides(arguments)
         [combinations] = self.split_arguments(of_preset + given, None)
         if not combinations:
@@ -243,7 +252,7 @@ class PoolLauncher(Launcher):
     """
 
     def __init__(self, n_jobs: int) -> None:
-        self._n_jobs = n_jobs
+        self._n_jobs = n_jobs  # checked in `setup`: Hydra would wrap the error
         self._kept: Workers | None = None
 
     @contextmanager
@@ -258,6 +267,7 @@ class PoolLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
+        self._n_jobs = checked("hydra.launcher.n_jobs", self._n_jobs, Processes)
         self.compose = Composer(hydra_context.config_loader, config)
 
     def launch(

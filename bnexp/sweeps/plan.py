@@ -17,9 +17,8 @@ from rich.table import Table
 
 from bnexp.config import Config
 from bnexp.config.identity import shape
-from bnexp.config.source import needs_tensorflow
 from bnexp.folders import runs
-from bnexp.sweeps.execute import check_data
+from bnexp.sweeps.execute import check_early, lacks
 
 DONE, RESUME, RETRY, TODO = "done", "to resume", "to retry", "to do"
 
@@ -95,6 +94,7 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
     by_state: dict[str, list[Job]] = {state: [] for state in (DONE, RESUME, RETRY, TODO)}
     notes: list[str] = []
     made_by: Counter[str] = Counter()
+    lacking: Counter[str] = Counter()
     checked: set[str] = set()
     for job in {job.folder: job for job in reversed(jobs)}.values():
         _check_once(job.config, checked)
@@ -105,8 +105,13 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
             notes.append(f"{error}; runs again")
             continue
         by_state[state].append(job)
+        lacking.update(lacks(job.config, result) if state == DONE else ())
         made_by[runs.made_by(result)] += state == DONE
     notes += _of_other_versions(made_by)
+    notes += [
+        f"{count} of the runs that are done: {what}; rerun=true makes them again"
+        for what, count in lacking.items()
+    ]
     plan = Plan({state: found[::-1] for state, found in by_state.items()}, notes)
     if plan.todo and not plan.todo[0].config.dry_run:
         runs.make_folder(plan.todo[0].config.sweep_dir)
@@ -116,8 +121,8 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
 def _check_once(config: Config, checked: set[str]) -> None:
     """Checks the data of a run, unless another run's are the same."""
     relevant = (config.data, config.trainer.batch_size, config.probes.record, config.probes.images)
-    if repr(relevant) not in checked and not needs_tensorflow(config.data.target):
-        check_data(config)
+    if repr(relevant) not in checked:
+        check_early(config)
     checked.add(repr(relevant))
 
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from bnexp.config import Config, ConfigError
+from bnexp.config import Config
 from bnexp.sweeps.execute import BUSY, execute, failure
 from bnexp.training import backend, interrupt
 
@@ -32,14 +31,9 @@ class Workers:
     Args:
         n_jobs: processes at a time; -1: one a core.
         idle: start also those that the first runs do not need, as more runs will come.
-
-    Raises:
-        ConfigError: a number of processes that cannot be.
     """
 
     def __init__(self, n_jobs: int, *, idle: bool = False) -> None:
-        if n_jobs != -1 and n_jobs < 1:
-            raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: -1, or 1 and more")
         self._processes = backend.available_cores() if n_jobs == -1 else n_jobs
         self._idle = idle
         self._pool: _Pool | None = None
@@ -112,7 +106,8 @@ class _Pool:
             held = [(until, config) for until, config in held if until > now]
             while queue and len(self._pending) < 2 * self._processes:
                 config = queue.popleft()
-                self._pending[self._pool.schedule(_work, args=[config])] = config
+                with interrupt.for_this_process_alone():  # the first call starts the processes
+                    self._pending[self._pool.schedule(_work, args=[config])] = config
             for future in self._some_done():
                 config = self._pending.pop(future)
                 try:
@@ -167,5 +162,4 @@ def _work(config: Config) -> Result:
 
 def _begin_worker() -> None:
     """SIGTERM and the end of the parent are heard between steps; Ctrl-C is the parent's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     interrupt.watch_parent()

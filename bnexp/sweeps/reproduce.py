@@ -13,7 +13,6 @@ Examples:
     bnexp reproduce --unpack /tmp/folders    the reference as run folders
 """
 
-import argparse
 import contextlib
 import csv
 import json
@@ -21,7 +20,6 @@ import os
 import platform
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -34,14 +32,15 @@ from typing import Any, get_args
 import yaml
 
 from bnexp.analysis.versions import in_todays_words
-from bnexp.command_line import one_line_errors
-from bnexp.config import ConfigError, places
+from bnexp.command_line import Parser, one_line_errors, path
+from bnexp.config import ConfigError, nearest, places
+from bnexp.config.compose import check_words
 from bnexp.config.options import TARGET
 from bnexp.folders import runs
 from bnexp.folders.runs import PACK, PROFILE, RunError
 from bnexp.folders.tables import HISTORY
 from bnexp.sweeps.plan import DONE, RESUME, RETRY, TODO
-from bnexp.training import backend, interrupt
+from bnexp.training import backend
 from bnexp.training.interrupt import Interrupted
 from bnexp.training.stopwatch import Part
 
@@ -100,8 +99,7 @@ class Preset:
         Raises:
             RunError: there is no such preset, it cannot be composed, or is no sweep.
         """
-        if not (EXPERIMENTS / f"{self.name}.yaml").is_file():
-            raise RunError(f"there is no preset conf/experiment/{self.name}.yaml")
+        _require_preset(self.name)
         command = [sys.executable, *self.arguments, "dry_run=true"]
         asked = subprocess.run(command, capture_output=True, text=True, env=GIVEN)
         listed = [match.groups() for match in map(LISTED.match, asked.stdout.splitlines()) if match]
@@ -110,12 +108,18 @@ class Preset:
         return {Path(folder): state for state, folder in listed}
 
 
+def _require_preset(name: str) -> None:
+    known = [path.stem for path in EXPERIMENTS.glob("*.yaml")]
+    if name not in known:
+        hint = nearest(name, known)
+        raise RunError(f"there is no preset conf/experiment/{name}.yaml{hint} (see --list)")
+
+
 def main(given: Sequence[str] | None = None) -> None:
     """The command `bnexp reproduce`."""
     ours, theirs = split(sys.argv[1:] if given is None else given)
-    arguments = parser().parse_args(ours)
     with one_line_errors():
-        interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
+        arguments = parser().parse_args(ours)
         if arguments.list:
             print("\n".join(f"{name:18}{question(name)}" for name in PRESETS))
             return
@@ -137,22 +141,17 @@ def split(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return arguments[:where], arguments[where + 1 :]
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    options = argparse.ArgumentParser(
-        prog="bnexp reproduce",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="%(prog)s [options] [-- OVERRIDE ...]",
-    )
+    options = Parser("bnexp reproduce", __doc__, "%(prog)s [options] [-- OVERRIDE ...]")
     add = options.add_argument
     add("--only", nargs="+", metavar="NAME", help="these presets; default: all of --list")
-    add("--out", type=Path, default=Path("outputs/reference"), help="default: outputs/reference")
-    add("--runs", type=Path, default=Path("outputs"), help="of the run folders; default: outputs")
+    add("--out", type=path, default=Path("outputs/reference"), help="default: outputs/reference")
+    add("--runs", type=path, default=Path("outputs"), help="of the run folders; default: outputs")
     add("--list", action="store_true", help="name the presets and stop")
     add("--check", nargs="+", metavar="NAME", help="compare the run folders with the pack, bit "
         "for bit; runs nothing; exit code 1 if a history differs")  # fmt: skip
-    add("--unpack", type=Path, metavar="FOLDER", help="write the pack's runs as folders")
+    add("--unpack", type=path, metavar="FOLDER", help="write the pack's runs as folders")
     return options
 
 
@@ -179,6 +178,11 @@ def reproduce(names: Sequence[str], folder: Path, out: Path, overrides: Sequence
     for override in overrides:
         if override.lstrip("+").partition("=")[0] in OURS:
             raise ConfigError(f"{override}: is set by this command (see --runs, --only)")
+    check_words(overrides)
+    for name in names:
+        _require_preset(name)
+    if overrides:
+        Preset(names[0], folder, overrides).states()  # refused before anything is written
     runs.make_folder(folder)
     failed: dict[str, str] = {}
     for i, name in enumerate(names):

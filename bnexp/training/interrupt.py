@@ -58,8 +58,32 @@ def stop_on(*signals: int) -> None:
         _received = signum
         raise Interrupted(signum)
 
-    for signum in signals:
-        signal.signal(signum, stop)
+    global _received
+    _received = None
+    if threading.current_thread() is threading.main_thread():  # no other can
+        for signum in signals:
+            signal.signal(signum, stop)
+
+
+def received() -> Interrupted | None:
+    """The signal that came last, as what it raises."""
+    return None if _received is None else Interrupted(_received)
+
+
+@contextmanager
+def for_this_process_alone() -> Iterator[None]:
+    """Processes that are started within it, from whatever thread, never hear Ctrl-C.
+
+    It reaches a terminal's whole group, also those that have not come to ignore it yet.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def watch_parent() -> None:
