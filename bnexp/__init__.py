@@ -17,7 +17,12 @@ models.
 """
 
 import importlib
+import sys
+from pathlib import Path
 from typing import Any
+
+if sys.argv[:1] == ["-m"] or Path(*sys.argv[:1]).stem == "bnexp":  # a command, not a library
+    from bnexp import early  # noqa: F401
 
 import wrapt
 

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from bnexp import __version__, early  # noqa: F401
+from bnexp import __version__
 
 # name -> (module whose main(arguments) does it, what it does)
 COMMANDS = {
@@ -35,8 +35,12 @@ def main() -> None:
     elif name in ("--help", "-h", "help"):
         _show(_help())
     elif name in COMMANDS:
+        from bnexp.command_line import enough_memory
+
         sys.argv = [f"bnexp {name}", *arguments]
-        importlib.import_module(COMMANDS[name][0]).main(arguments)
+        with enough_memory():
+            command = importlib.import_module(COMMANDS[name][0])
+        command.main(arguments)
     else:
         from bnexp.command_line import bad_input
         from bnexp.config.errors import nearest

@@ -5,6 +5,7 @@ An error says what is wrong, where, and what would be right.
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from bnexp.folders.errors import RunError
 from bnexp.training import interrupt
 
 BAD_INPUT = 2
+NO_MEMORY = re.compile("failed to map segment|[Cc]annot allocate memory")  # of the linker
 SHOW_TRACE = "HYDRA_FULL_ERROR"  # Hydra's own switch
 
 
@@ -83,16 +85,18 @@ def one_line_errors() -> Iterator[None]:
     pass.
     """
     streams.steady()
-    interrupt.stop_on(signal.SIGINT, signal.SIGTERM)
     if os.environ.get(SHOW_TRACE) == "1":
-        yield
+        with interrupt.stop_on(signal.SIGINT, signal.SIGTERM):
+            yield
         return
     os.environ[SHOW_TRACE] = "1"  # Hydra then leaves errors to us
     try:
-        yield
+        "".join(sys.argv).encode()
+        with interrupt.stop_on(signal.SIGINT, signal.SIGTERM), enough_memory():
+            yield
     except interrupt.Interrupted as stop:
         _leave(stop)
-    except (ConfigError, RunError, OSError, MemoryError) as error:
+    except (ConfigError, RunError, OSError, UnicodeEncodeError) as error:
         message = _in_one_line(error)
     except Exception:
         heard = interrupt.received()  # which foreign code turned into an exception of its own
@@ -106,14 +110,28 @@ def one_line_errors() -> Iterator[None]:
     bad_input(message)
 
 
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Tells in one line that memory does not suffice, also to load a library."""
+    try:
+        yield
+    except MemoryError:
+        bad_input("out of memory")
+    except ImportError as error:
+        if not NO_MEMORY.search(str(error)):
+            raise
+        bad_input(f"out of memory: {error}; is there a limit, as by ulimit -v?")
+
+
 def _leave(stop: interrupt.Interrupted) -> NoReturn:
     print("\nbnexp: stopped; the same command goes on from here", file=sys.stderr)
     raise SystemExit(stop.exit_code) from None
 
 
 def _in_one_line(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "out of memory"
+    if isinstance(error, UnicodeEncodeError):
+        name = ascii(error.object[error.start : error.end])
+        return f"{name} in a name is no text to this terminal; set PYTHONUTF8=1, or rename it"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__":
-    from bnexp import early  # noqa: F401
-
 from bnexp.command_line import Parser, one_line_errors, path, use_folders
 from bnexp.config import Config, run_id
 from bnexp.folders import runs

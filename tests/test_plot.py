@@ -188,7 +188,6 @@ def test_ctrl_c_leaves_in_one_line(reference: Path, tmp_path: Path):
 def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """scripts/plot.py in this process; its exit code."""
     monkeypatch.setattr(sys, "argv", ["plot.py", *arguments])
-    monkeypatch.setattr(interrupt, "stop_on", lambda *_: None)  # signals are pytest's here
     try:
         plot.main()
     except SystemExit as leaving:

@@ -25,6 +25,7 @@ TINY = (
     "data.val_size=64",
     "data.split_seed=null",
     "model.hidden=[8]",
+    "model.activation=elu",
     "trainer.steps=20",
     "trainer.batch_size=20",
     "trainer.eval_every=10",
@@ -47,7 +48,7 @@ def start(cwd: Path, *arguments: str, **options) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
-    """What the command left, with a preset that is not there, and other runs beside."""
+    """What the command left, with a preset that cannot be so, and other runs beside."""
     work = tmp_path_factory.mktemp("made")
     write_npz(work / "tiny.npz")
     for name in ("other/046be4aa10", "quickstart/046be4aa10"):  # of no preset, of other settings
@@ -55,7 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("not read")
         (folder / "result.json").write_text("{}")
-    presets = ("nowhere", "quickstart")
+    presets = ("quickstart", "jacobian")
     child = start(work, "--only", *presets, "--", *TINY)
     printed, told = child.communicate(timeout=300)
     return work, child.returncode, printed, told
@@ -83,10 +84,12 @@ def row() -> dict[str, str]:
 def test_a_failed_preset_is_told_and_the_others_are_made(made):
     _, code, printed, told = made
     assert code == 1, told
-    assert "=== quickstart (2 of 2)" in printed
+    assert "=== jacobian (2 of 2)" in printed
     assert "4 finished in" in printed  # the preset's own words
     [failed] = [line for line in told.splitlines() if line.startswith("failed:")]
-    assert failed == "failed: nowhere: there is no preset conf/experiment/nowhere.yaml"
+    assert failed.startswith(
+        "failed: jacobian: probes.record=jacobian needs model=mlp with sigmoid"
+    )
     assert "Traceback" not in told
 
 
@@ -224,7 +227,6 @@ def test_histories_are_compared_less_their_seconds(work: Path, capsys):
 def test_the_check_by_its_command(work: Path, monkeypatch):
     def code(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["reproduce.py", *arguments])
-        monkeypatch.setattr(reproduce.interrupt, "stop_on", lambda *_: None)
         with pytest.raises(SystemExit) as leaving:
             reproduce.main()
         return int(leaving.value.code or 0)
@@ -237,7 +239,6 @@ def test_the_check_by_its_command(work: Path, monkeypatch):
 
 def test_a_pack_is_unpacked_to_folders_that_pass_the_check(work: Path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "--unpack", "folders"])
-    monkeypatch.setattr(reproduce.interrupt, "stop_on", lambda *_: None)
     reproduce.main()
     assert "4 runs" in capsys.readouterr().out
     assert reproduce.check("quickstart", Path("outputs/reference") / PACK, Path("folders"))
@@ -248,7 +249,6 @@ def test_a_pack_is_unpacked_to_folders_that_pass_the_check(work: Path, monkeypat
 
 def test_presets_are_listed_with_their_question(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "--list"])
-    monkeypatch.setattr(reproduce.interrupt, "stop_on", lambda *_: None)
     reproduce.main()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(reproduce.PRESETS)

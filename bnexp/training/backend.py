@@ -19,6 +19,8 @@ _NOISE = re.compile(rb"^[IW]\d{4} |^WARNING: All log messages before absl|CUDA e
 
 VECTOR_UNITS = (("avx512f", "AVX-512"), ("avx2", "AVX2"))  # widest first
 
+ADDRESS_SPACE = 3_000_000_000  # bytes that importing it maps, and a small run takes; as tried
+
 _started_with: int | None = None
 
 
@@ -63,6 +65,7 @@ def start(threads: int | None) -> int:
 def _start(threads: int) -> int:
     """Starts TensorFlow, unless it runs; the number of threads that it has then."""
     _require_tensorflow()
+    _require_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     with _without_noise():
         import tensorflow as tf
@@ -89,6 +92,20 @@ def _require_tensorflow() -> None:
         raise ConfigError(
             f"KERAS_BACKEND={backend}: bnexp trains with TensorFlow; set KERAS_BACKEND=tensorflow "
             "or leave it unset"
+        )
+
+
+def _require_memory() -> None:
+    """Under a lower limit, TensorFlow's import ends in thousands of lines, or the process dies."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # not a Unix
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+        raise ConfigError(
+            f"TensorFlow needs {ADDRESS_SPACE / 1e9:g} GB of address space, and this process may "
+            f"take {limit / 1e9:.2g} (ulimit -v)"
         )
 
 

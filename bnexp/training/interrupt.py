@@ -3,8 +3,9 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import FrameType
 
 _received: int | None = None
@@ -34,21 +35,30 @@ def _remember(signum: int, _: FrameType | None) -> None:
 @contextmanager
 def listening(*signals: int) -> Iterator[None]:
     """Within it, signals are remembered until `check`; only the main thread can listen."""
+    with _handling(_remember, signals):
+        yield
+
+
+@contextmanager
+def _handling(
+    handler: Callable[[int, FrameType | None], None], signals: tuple[int, ...]
+) -> Iterator[None]:
     global _received
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():  # no other can
         yield
         return
     _received = None
-    before = {signum: signal.signal(signum, _remember) for signum in signals}
+    before = {signum: signal.signal(signum, handler) for signum in signals}
     try:
         yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        for signum, old in before.items():
+            signal.signal(signum, old)
 
 
-def stop_on(*signals: int) -> None:
-    """From now on these signals raise `Interrupted` wherever the main thread is.
+@contextmanager
+def stop_on(*signals: int) -> Iterator[None]:
+    """Within it, these signals raise `Interrupted` wherever the main thread is.
 
     Foreign code may turn it into an exception of its own; `check` then still raises it.
     """
@@ -58,11 +68,8 @@ def stop_on(*signals: int) -> None:
         _received = signum
         raise Interrupted(signum)
 
-    global _received
-    _received = None
-    if threading.current_thread() is threading.main_thread():  # no other can
-        for signum in signals:
-            signal.signal(signum, stop)
+    with _handling(stop, signals):
+        yield
 
 
 def received() -> Interrupted | None:
@@ -79,6 +86,7 @@ def for_this_process_alone() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # its start would unblock the signal again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
