@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, usage=usage, **others)
 
     def error(self, message: str) -> NoReturn:
-        bad_input(f"{message}  ({self.prog} --help tells more)")
+        raise ConfigError(f"{message}  ({self.prog} --help tells more)")
 
     def add_config_dir(self) -> None:
         """`--config-dir FOLDER`, as often as one likes."""

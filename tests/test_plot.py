@@ -16,7 +16,6 @@ from conftest import ROOT, environment
 
 from bnexp.analysis import build, memo
 from bnexp.analysis.build import Options, make_report
-from bnexp.training import interrupt
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import plot

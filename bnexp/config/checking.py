@@ -72,6 +72,8 @@ def _typed(value: Any, kind: type) -> Any:
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     fits = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
+    if isinstance(value, list):
+        raise _WrongError(f": give {WORDS[kind]}; values of a sweep have commas alone, as in 1,2")
     if not fits:
         raise _WrongError(f": give {WORDS[kind]}")
     return value

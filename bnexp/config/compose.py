@@ -303,9 +303,12 @@ def set_value(tree: dict[str, Any], key: str, value: Any) -> bool:
 def preset_parameters(arguments: Sequence[str]) -> list[str]:
     """What the presets that are named sweep over, as overrides."""
     found = []
-    for _, node in named_presets(arguments):
-        sweeper = (node.get("hydra") or {}).get("sweeper") or {}
-        found += [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    for name, node in named_presets(arguments):
+        for key in ("hydra", "sweeper", "params"):
+            node = node.get(key) or {}
+            if not isinstance(node, dict):
+                raise ConfigError(f"{PRESET}={name}: {key} holds no `key: value` lines")
+        found += [f"{key}={value}" for key, value in node.items()]
     return found
 
 

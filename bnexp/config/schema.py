@@ -149,6 +149,8 @@ def build(composed: Mapping[str, Any]) -> Config:
         ConfigError: an unknown key, a missing or mistyped value, or one out of range.
     """
     for key in composed:
+        if key == "experiment":
+            raise ConfigError("a preset begins with the line `# @package _global_`")
         if key not in GROUPS and key not in VALUES:
             raise unknown_key(str(key), composed)
     chosen: dict[str, Any] = {}

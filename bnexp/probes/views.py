@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from bnexp.config import ConfigError
 from bnexp.networks.structure import all_layers, is_kernel, own_variables, weight_layers
+from bnexp.training.backend import compiled
 from bnexp.training.batches import scaled
 
 
@@ -26,9 +27,9 @@ class Views:
         self._batch_size = batch_size
         self._moved = [variable.value for variable in model.non_trainable_variables]
         self.hidden = weight_layers(model)[:-1]
-        self._activations = tf.function(self._activation_tensors)
-        self._gradients = tf.function(self._gradient_tensors)
-        self._mean_loss = tf.function(self._mean_loss_tensor)
+        self._activations = compiled(self._activation_tensors)
+        self._gradients = compiled(self._gradient_tensors)
+        self._mean_loss = compiled(self._mean_loss_tensor)
 
     @cached_property
     def _nonlinearities(self) -> list[keras.layers.Layer]:

@@ -159,6 +159,8 @@ class GridSweeper(BasicSweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        if not OmegaConf.is_dict(self.params) and not isinstance(self.params, dict):
+            raise ConfigError(f"hydra.sweeper.params={self.params}: give keys and values")
         self._compose = Composer(hydra_context.config_loader, config)
         if isinstance(self.launcher, PoolLauncher):
             self.launcher.compose = self._compose  # what is composed once

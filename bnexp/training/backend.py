@@ -6,7 +6,7 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,17 @@ def _without_noise() -> Iterator[None]:
                 if not _NOISE.search(line):
                     sys.stderr.buffer.write(line)
             sys.stderr.flush()
+
+
+def compiled(method: Callable[..., Any], *, jit: bool | None = None) -> Any:
+    """A method as a `tf.function` of this object alone.
+
+    TensorFlow counts tracings by code, whatever the object, and warns of the networks that follow
+    one another in a process.
+    """
+    import tensorflow as tf
+
+    return tf.function(functools.partial(method), jit_compile=jit)
 
 
 @functools.cache

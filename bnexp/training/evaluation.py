@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bnexp.training.backend import compiled
 from bnexp.training.batches import scaled
 
 # A probability of 0 would make the log loss infinite; the floor of scikit-learn's log_loss
@@ -69,7 +70,7 @@ class Evaluator:
         metrics: Mapping[str, Metric] | None = None,
     ) -> None:
         self._model, self._batch, self._metrics = model, batch, dict(metrics or {})
-        self._run = tf.function(self._sums, jit_compile=jit)
+        self._run = compiled(self._sums, jit=jit)
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> Metrics:
         """Metrics over all images (n, height, width, channels) and labels (n,)."""

@@ -21,6 +21,7 @@ from bnexp.data import Dataset
 from bnexp.networks.hints import hints
 from bnexp.networks.initial import kernels
 from bnexp.optimizers.updater import updater_for
+from bnexp.training.backend import compiled
 from bnexp.training.batches import BatchOrder, scaled
 from bnexp.training.evaluation import Evaluator, Metric
 from bnexp.training.network import build_model, start
@@ -60,7 +61,7 @@ class Program:
         self._decays_weights = config.optimizer.common.get("weight_decay", 0) > 0
         self._augment = _augmentation(config)
         jit = self.hints.jit
-        self._steps = tf.function(self._many_steps, jit_compile=jit)
+        self._steps = compiled(self._many_steps, jit=jit)
         batch, metrics = self.hints.eval_batch, metrics_of(config)
         self.evaluate = Evaluator(self.model, jit=jit, batch=batch, metrics=metrics)
 

@@ -1,0 +1,413 @@
+"""Every bad input that was tried, and its answer: one line that says what would be right.
+
+The names of the tests are the table: what was given, as one types it. Each leaves with exit code 2,
+prints one line and no traceback, starts nothing and writes nothing.
+"""
+
+import importlib
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import bnexp
+from bnexp.__main__ import COMMANDS
+from bnexp.config import ConfigError, places
+from bnexp.folders.errors import RunError
+
+# what was typed after `bnexp` -> what the answer contains
+COMMAND_LINES = {
+    # --- groups take the name of an option, and nothing else
+    "run optimizer=null": "choose an option by its name (adagrad, adam, momentum, sgd)",
+    "run data=null": "choose an option by its name (cifar10, csv",
+    "run trainer=null": "choose an option by its name (default)",
+    "run optimizer=3": "choose an option by its name",
+    "run optimizer={}": "choose an option by its name",
+    "run model=[mlp]": "choose an option by its name",
+    "run 'model={kind: mlp}'": "choose an option by its name",
+    "run optimizer.kind=sgd": "choose the option by its name: optimizer=sgd",
+    "run norm._target_=x.y": "choose the option by its name",
+    "run norm=bach": "did you mean 'batch'",
+    "run optimizer=sdg": "did you mean 'sgd'",
+    "run ~norm": "choose an option by its name",
+    "run +norm=batch": "norm appears more than once",
+    "run norm=none,batch": "add --multirun",
+    "run norm=no_module:Thing": "no module 'no_module'",
+    "run model=bnexp.networks.mlp:nothing": "has no 'nothing'",
+    # --- keys
+    "run =3": "which setting? write key=value",
+    "run nonsense": "not a valid override; write key=value",
+    "run ''": "not a valid override; write key=value",
+    "run nrom=batch": "did you mean 'norm'",
+    "run optimizer.lrr=1": "did you mean 'optimizer.lr'",
+    "run lr=0.1": "did you mean 'optimizer.lr'",
+    "run steps=10": "did you mean 'trainer.steps'",
+    "run +surplus=1": "surplus",
+    "run +optimizer.nesterov=true": "nesterov",
+    "run norm=none norm.momentum=0.9": "has no setting 'momentum'; it is one of norm=batch",
+    "run model=mlp norm=layer norm.momentum=0.9": "has no setting 'momentum'",
+    "run optimizer.momentum=0.5": "has no setting 'momentum'; it is one of optimizer=adam",
+    "run data.path=x.npz": "has no setting 'path'; it is one of data=csv",
+    "run hydra.launcher.n_job=1": "unknown key 'hydra.launcher.n_job'",
+    # --- values
+    "run optimizer.lr=fast": "optimizer.lr=fast: give a number",
+    "run optimizer.lr=-1": "optimizer.lr=-1 is out of range: a finite number above 0",
+    "run optimizer.lr=0": "optimizer.lr=0 is out of range",
+    "run optimizer.lr=nan": "optimizer.lr=nan is out of range",
+    "run optimizer.lr=1e999": "optimizer.lr=inf is out of range",
+    "run optimizer.lr=": "optimizer.lr=: give a number",
+    "run optimizer.lr=true": "optimizer.lr=true: give a number",
+    "run 'optimizer.lr=sort(0.1,0.2'": "cannot be read",
+    "run 'optimizer.lr=${nothing}'": "optimizer.lr: Interpolation key 'nothing' not found",
+    "run 'name=${name}'": "name: Recursive interpolation",
+    "run 'seed=${oc.env:NOTHING_OF_THIS_NAME}'": "NOTHING_OF_THIS_NAME",
+    "run optimizer.initial_accumulator=0": "initial_accumulator=0 is out of range",
+    "run optimizer=adam optimizer.epsilon=0": "optimizer.epsilon=0 is out of range",
+    "run norm.momentum=2": "norm.momentum=2 is out of range",
+    "run norm.epsilon=1e-50": "norm.epsilon=1e-50",
+    "run norm.position=middle": "is not one of pre, post",
+    "run model.hidden=[]": "give at least one value",
+    "run model.hidden=[10,0]": "0 in it is out of range",
+    "run model.hidden=10": "give a list",
+    "run model.dropout=1": "model.dropout=1 is out of range",
+    "run init.stddev=-1": "init.stddev=-1 is out of range",
+    "run seed=-1": "seed=-1 is out of range",
+    "run seed=null": "seed=null: give a whole number",
+    "run seed=1.5": "seed=1.5: give a whole number",
+    "run seed=[1]": "seed=[1]: give a whole number",
+    "run rerun=maybe": "give true or false",
+    "run config_dirs=3": "config_dirs=3: give a list",
+    "run config_dirs=[nowhere]": "nowhere: no such folder",
+    "run metrics=top_5": "give a list",
+    "run metrics=[top5]": "did you mean 'top_5'",
+    "run metrics=[loss]": "recorded anyway",
+    "run metrics=[top_5,top_5]": "once each",
+    "run metrics=null": "give a list",
+    "run probes.record=[weights]": "is not one of activations, gradients, jacobian, population",
+    "run probes.record=[jacobian]": "probes.record=jacobian needs model=mlp",
+    "run trainer.precision=float16": "is not one of float32, bfloat16",
+    # --- numbers that nobody means
+    "run trainer.steps=0": "trainer.steps=0 is out of range",
+    "run trainer.steps=99999999999999999999999": "is out of range: a whole number from 1",
+    "run trainer.threads=0": "trainer.threads=0 is out of range",
+    "run trainer.threads=100000": "trainer.threads=100000 is out of range",
+    "run trainer.batch_size=60000": "is larger than the 55000 training images",
+    "run trainer.batch_size=100000000 dry_run=true": "is larger than the 55000 training images",
+    "run trainer.eval_every=0": "trainer.eval_every=0 is out of range",
+    "run trainer.checkpoint_seconds=inf": "trainer.checkpoint_seconds=inf is out of range",
+    "run probes.images=0": "probes.images=0 is out of range",
+    "run data.train_size=70000": "data.train_size=70000 is larger",
+    "run --multirun hydra.launcher.n_jobs=abc": "n_jobs=abc is not one of -1; or: give a whole",
+    "run --multirun hydra.launcher.n_jobs=0": "a whole number from 1 to 1024",
+    "run --multirun hydra.launcher.n_jobs=1000000": "a whole number from 1 to 1024",
+    # --- folders and files
+    "run output_dir=": "output_dir= must name a folder",
+    "run name=": "must be a folder below output_dir",
+    "run name=../elsewhere": "must be a folder below output_dir",
+    "run name=/elsewhere": "must be a folder below output_dir",
+    "run name=[a]": "name=[a]: give a text",
+    "run output_dir=~nobody-of-this-name/x": "there is no such user",
+    "run output_dir=a,b": "add --multirun",
+    "run output_dir=/proc/none": "output_dir: /proc/none/default/",
+    "run --multirun output_dir=/proc/none": "output_dir: /proc/none/default cannot be written",
+    "run --config-dir nowhere": "nowhere: no such folder",
+    "run --config-dir": "expected one argument",
+    "run --config-dir ''": "an empty text is no path",
+    "run data=npz": "data.path must be given",
+    "run data=npz data.path=": "data.path=",
+    "run data=npz data.path=nowhere.npz": "nowhere.npz: no such file",
+    "run data=npz 'data.path=größe (1).npz'": "größe (1).npz: no such file",
+    "run data=npz data.path=~/no/such/file.npz": f"data.path={Path.home()}/no/such/file.npz",
+    # --- sweeps
+    "run --multirun 'seed=range(0,0)'": "a sweep over no value has no run",
+    "run --multirun 'seed=range(0,3,0)'": "must not be zero",
+    "run --multirun 'seed=glob(*)'": "a sweep over no value has no run",
+    "run --multirun 'model=glob(x*)'": "a sweep over no value has no run",
+    "run --multirun 'model=glob(*)'": "model.builder must be given",
+    "run --multirun 'optimizer.lr=choice(null,1)'": "give null without a function: null,1",
+    "run --multirun 'optimizer.lr=choice()'": "empty choice",
+    "run --multirun 'optimizer.lr=interval(0,1)'": "INTERVAL_SWEEP",
+    "run --multirun optimizer.lr=0.1,-1": "optimizer.lr=-1 is out of range",
+    "run --multirun norm=none,bach": "did you mean 'batch'",
+    "run --multirun model=mlp norm=none,layer norm.momentum=0.5": "has no setting 'momentum'",
+    "run --multirun model=mlp norm=none,batch norm.momentun=0.5": "did you mean 'norm.momentum'",
+    "run --multirun data.train_size=100,70000": "data.train_size=70000 is larger",
+    "run --multirun hydra.sweeper.params=3": "params=3: give keys and values",
+    "run --multirun hydra/launcher=ray": "hydra/launcher=ray needs a package: pip install",
+    "run --multirun hydra/launcher=submitit_slurm": "needs a package: pip install",
+    "run --multirun hydra/sweeper=search": "hydra/sweeper=search needs a package: pip install",
+    "run --multirun hydra/launcher=nothing": "unknown option hydra/launcher=nothing",
+    "run --multirun hydra/sweeper=nothing": "unknown option hydra/sweeper=nothing",
+    # --- presets
+    "run experiment=quick": "did you mean 'quickstart'",
+    "run experiment=null": "choose an option by its name (activation, ",
+    "run experiment=[quickstart,original]": "choose an option by its name",
+    "run experiment=quickstart,original": "add --multirun",
+    "run +experiment=quickstart": "Multiple values for experiment",
+    "run --multirun experiment=quickstart,nothing": "unknown option experiment=nothing",
+    "run experiment=quickstart norm=nothing": "unknown option norm=nothing",
+    # --- flags
+    "run --nonsense": "unrecognized arguments: --nonsense",
+    "run --cfg": "expected one argument",
+    "run --cfg nothing": "invalid choice: 'nothing'",
+    "run --info nothing": "invalid choice: 'nothing'",
+    "run --resolve": "--resolve flag can only be used",
+    "run --config-name nothing": "Cannot find primary config 'nothing'",
+    "run --config-path /nowhere": "Primary config directory not found",
+    "run --shell-completion": "Expecting one subcommand",
+    # --- other commands
+    "nothing": "no command 'nothing' (there are: run, ",
+    "plott": "did you mean 'plot'",
+    "plot nowhere": "nowhere: no such folder",
+    "plot ''": "an empty text is no path",
+    "plot .": "no runs in .",
+    "plot --out ''": "an empty text is no path",
+    "plot --out": "expected one argument",
+    "plot --where norm=[": "--where norm=[: [ cannot be read",
+    "plot --where norm": "needs KEY=VALUE",
+    "plot --where =3": "needs KEY=VALUE",
+    "plot --x nothing": "invalid choice: 'nothing'",
+    "plot --format gif": "invalid choice: 'gif'",
+    "plot --metric": "expected at least one argument",
+    "plot --config-dir nowhere": "nowhere: no such folder",
+    "plot --nonsense": "unrecognized arguments: --nonsense",
+    "evaluate": "arguments are required: FOLDER",
+    "evaluate ''": "an empty text is no path",
+    "evaluate nowhere": "nowhere/config.yaml: cannot be read",
+    "evaluate --config-dir nowhere x": "nowhere: no such folder",
+    "options nothing": "no group 'nothing'",
+    "options nrom": "did you mean 'norm'",
+    "options norm=bach": "did you mean 'batch'",
+    "options norm=": "no option norm=",
+    "options ''": "no group ''",
+    "options --config-dir nowhere": "nowhere: no such folder",
+    "check": "arguments are required: overrides",
+    "check nonsense": "not a valid override; write key=value",
+    "check norm=bach": "did you mean 'batch'",
+    "check norm=no_module:Thing": "no module 'no_module'",
+    "check optimizer.lr=-1": "optimizer.lr=-1 is out of range",
+    "check seed=0,1": "seed=0,1 has several values",
+    "check experiment=quickstart": "is a sweep of several runs",
+    "check --config-dir nowhere norm=batch": "nowhere: no such folder",
+    "pack": "arguments are required: --out",
+    "pack nowhere --out x": "nowhere: no such folder",
+    "pack . --out x": "no runs in .",
+    "pack . --out ''": "an empty text is no path",
+    "pack '' --out x": "an empty text is no path",
+    "pack . --unpack x --out y": "give folders to pack, or --unpack FILE",
+    "pack --unpack nowhere --out x": "nowhere: cannot be read",
+    "export ''": "an empty text is no path",
+    "export --nonsense": "unrecognized arguments: --nonsense",
+    "completion": "arguments are required: shell",
+    "completion zsh": "invalid choice: 'zsh'",
+    "reproduce --only quikstart": "did you mean 'quickstart'",
+    "reproduce --only quickstart -- nonsense": "not a valid override; write key=value",
+    "reproduce -- output_dir=x": "is set by this command",
+    "reproduce --check quickstart": "outputs/reference/runs.parquet: cannot be read",
+    "reproduce --unpack ''": "an empty text is no path",
+    "reproduce --nonsense": "unrecognized arguments: --nonsense",
+    # --- scripts
+    "scripts/benchmark.py --repeats 0": "0 is out of range: a whole number from 1 to 1000",
+    "scripts/benchmark.py --repeats -1": "-1 is out of range",
+    "scripts/benchmark.py --repeats few": "few: give a whole number",
+    "scripts/benchmark.py --out ''": "an empty text is no path",
+    "scripts/faults.py --runs 0": "0 is out of range: a whole number from 2",
+    "scripts/faults.py --runs -2": "-2 is out of range",
+    "scripts/faults.py --runs 3": "3 is not an even number",
+    "scripts/faults.py --steps 0": "0 is out of range: a whole number from 1",
+    "scripts/faults.py --kills -1": "-1 is out of range",
+    "scripts/synthetic_runs.py": "arguments are required: folder",
+    "scripts/synthetic_runs.py /proc/none": "/proc/none cannot be written",
+    "scripts/synthetic_runs.py x --runs -1": "-1 is out of range",
+    "scripts/synthetic_runs.py x --rows 0": "0 is out of range",
+}
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and this process as a fresh one: no folders of the user's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one not in ("", ".")])
+    monkeypatch.setattr(places, "_own_folders", [])
+    return tmp_path
+
+
+@pytest.fixture
+def answer(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """What a command says to bad input."""
+
+    def answered(line: str) -> str:
+        before = {path: path.stat().st_mtime_ns for path in empty.rglob("*")}
+        name, *words = shlex.split(line)
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        with pytest.raises(SystemExit) as left:
+            _main_of(name, words, monkeypatch)()
+        printed = capsys.readouterr()
+        assert left.value.code == 2, printed.err
+        assert printed.out == ""
+        assert len(printed.err.splitlines()) == 1, printed.err
+        assert {path: path.stat().st_mtime_ns for path in empty.rglob("*")} == before
+        return printed.err
+
+    return answered
+
+
+def _main_of(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    if name.startswith("scripts/"):
+        monkeypatch.syspath_prepend(ROOT / "scripts")
+        return importlib.import_module(Path(name).stem).main
+    if name in COMMANDS:
+        return lambda: importlib.import_module(COMMANDS[name][0]).main(words)
+    monkeypatch.setattr(sys, "argv", ["bnexp", name, *words])
+    return importlib.import_module("bnexp.__main__").main
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_on_the_command_line(answer, line):
+    told = answer(line)
+    assert told.startswith("bnexp: ")
+    assert COMMAND_LINES[line] in told
+
+
+# --- files of the user's: what they hold, what was typed, what the answer contains
+
+PRESET = "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {PARAMS}}}\n"
+YAML_FILES = {
+    "a tab in a preset": ("experiment/own.yaml", "seed:\t1\n\tname: x\n", "no YAML"),
+    "a key twice in a preset": ("experiment/own.yaml", "seed: 1\nseed: 2\n", "duplicate key seed"),
+    "a preset that is a list": ("experiment/own.yaml", "- a\n", "holds no `key: value` lines"),
+    "a preset that is a text": ("experiment/own.yaml", "words\n", "# @package _global_"),
+    "a preset in Latin-1": ("experiment/own.yaml", b"name: gr\xf6\xdfe\n", "own.yaml"),
+    "a preset with zeros": ("experiment/own.yaml", b"\0\0\0", "own.yaml"),
+    "a preset of another package": ("experiment/own.yaml", "seed: 1\n", "# @package _global_"),
+    "a preset with an unknown key": (
+        "experiment/own.yaml",
+        "# @package _global_\noptimizer: {lrr: 1}\n",
+        "did you mean 'lr'",
+    ),
+    "a preset that sweeps an unknown key": (
+        "experiment/own.yaml",
+        PRESET.replace("PARAMS", "optimizer.lrr: '1,2'"),
+        "did you mean 'optimizer.lr'",
+    ),
+    "a preset that sweeps over a list": (
+        "experiment/own.yaml",
+        PRESET.replace("PARAMS", "seed: [0, 1]"),
+        "values of a sweep have commas alone, as in 1,2",
+    ),
+    "a preset whose params are a text": (
+        "experiment/own.yaml",
+        "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: words}}\n",
+        "experiment=own: params holds no `key: value` lines",
+    ),
+    "an option without a target": ("norm/own.yaml", "momentum: 1\n", "lacks _target_"),
+    "an option with a target of a number": ("norm/own.yaml", "_target_: 3\n", "lacks _target_"),
+    "an option that is a list": ("norm/own.yaml", "- a\n", "holds no `key: value` lines"),
+    "an option with a key too many": (
+        "norm/own.yaml",
+        "_target_: bnexp.norms.batch.batch\nmomentun: 1\n",
+        "did you mean 'momentum'",
+    ),
+    "an option whose value is out of range": (
+        "norm/own.yaml",
+        "_target_: bnexp.norms.batch.batch\nmomentum: 2\n",
+        "norm.momentum=2 is out of range",
+    ),
+    "an option whose module is not there": (
+        "norm/own.yaml",
+        "_target_: no_module.Thing\n",
+        "no module 'no_module'",
+    ),
+    "an option that is there already": (
+        "norm/batch.yaml",
+        "_target_: bnexp.norms.group.group\n",
+        "there is a norm=batch already",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", YAML_FILES)
+def test_yaml_files(answer, empty, case):
+    name, content, told = YAML_FILES[case]
+    file = empty / "mine" / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    word = f"{file.parent.name}={file.stem}"
+    assert told in answer(f"run --config-dir mine {word}")
+
+
+CODE = {
+    "a module with a syntax error": ("def thing(:", "norm=own:thing", "own.py: cannot be read"),
+    "a module of bytes": (b"\xff\xfe\0", "norm=own:thing", "own.py: cannot be read"),
+    "a module without the object": ("x = 1", "norm=own:thing", "has no 'thing'"),
+    "an object that is no function": ("thing = 3", "norm=own:thing", "not a function or class"),
+    "a range that is none": (
+        "from typing import Annotated\nfrom bnexp.config.types import In\n"
+        "def thing(a: Annotated[float, In('0..1')] = 0.5): ...",
+        "norm=own:thing",
+        "is no interval such as",
+    ),
+    "a default out of its range": (
+        "from typing import Annotated\nfrom bnexp.config.types import In\n"
+        "def thing(a: Annotated[float, In('(0, 1)')] = 5): ...",
+        "norm=own:thing",
+        "norm.a=5 is out of range",
+    ),
+    "a setting without default": ("def thing(a): ...", "norm=own:thing", "norm.a must be given"),
+    "a network without unit": (
+        "def thing(input_shape, classes): ...",
+        "model=own:thing",
+        "takes no `unit`",
+    ),
+    "a metric of a name that is taken": (
+        "def accuracy(labels, logits): ...",
+        "metrics=[own:accuracy]",
+        "accuracy is recorded anyway",
+    ),
+    "a metric that is not there": ("x = 1", "metrics=[own:margin]", "has no 'margin'"),
+    "a probe that is not there": ("x = 1", "probes.record=[own:thing]", "has no 'thing'"),
+}
+
+
+@pytest.mark.parametrize("case", CODE)
+def test_code_of_the_users(answer, empty, case):
+    content, words, told = CODE[case]
+    (empty / "own.py").write_bytes(content if isinstance(content, bytes) else content.encode())
+    sys.modules.pop("own", None)
+    assert told in answer(f"run {words}")
+
+
+# --- from Python
+
+CALLS = {
+    "run('norm=bach')": "did you mean 'batch'",
+    "run('optimizer.lr=-1')": "out of range",
+    "run('seed=0,1')": "give it to bnexp.sweep",
+    "run('experiment=quickstart')": "give it to bnexp.sweep",
+    "run('nonsense')": "write key=value",
+    "run('=3')": "write key=value",
+    "run('optimizer={}')": "choose an option by its name",
+    "run('dry_run=true')": "dry_run=true makes no run that could be returned",
+    "run(config_dir='nowhere')": "nowhere: no such folder",
+    "sweep('norm=none,bach')": "did you mean 'batch'",
+    "sweep('seed=range(0,0)')": "a sweep over no value has no run",
+    "sweep('seed=0,1', 'dry_run=true')": "dry_run=true makes no run that could be returned",
+    "sweep('hydra.launcher.n_jobs=0')": "a whole number from 1 to 1024",
+    "sweep('hydra/launcher=ray')": "needs a package: pip install",
+    "sweep('--nonsense')": "--nonsense",
+    "load_runs('nowhere')": "nowhere: no such folder",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_from_python(empty, call):
+    with pytest.raises((ConfigError, RunError)) as told:
+        eval(f"bnexp.{call}", {"bnexp": bnexp})
+    assert CALLS[call] in str(told.value)
+    assert "\n" not in str(told.value)
+    assert list(empty.iterdir()) == []
