@@ -5,13 +5,16 @@ prints one line and no traceback, starts nothing and writes nothing.
 """
 
 import importlib
+import re
 import shlex
+import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SMALL
 
 import bnexp
 from bnexp.__main__ import COMMANDS
@@ -411,3 +414,116 @@ def test_from_python(empty, call):
     assert CALLS[call] in str(told.value)
     assert "\n" not in str(told.value)
     assert list(empty.iterdir()) == []
+
+
+# --- kept networks that are not what they were
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, npz: Path) -> Path:
+    """A run's folder with its network."""
+    folder = tmp_path_factory.mktemp("kept")
+    words = [*SMALL, "data=npz", f"data.path={npz}", "data.val_size=64", "data.split_seed=null"]
+    return bnexp.run(*words, f"output_dir={folder}", "trainer.save_model=true").folder
+
+
+def _cut(folder: Path) -> None:
+    path = folder / "model.keras"
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def _flip(folder: Path) -> None:
+    path = folder / "model.keras"
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        weights = archive.getinfo("model.weights.h5")
+    content[weights.header_offset + 2000] ^= 255
+    path.write_bytes(content)
+
+
+def _replaced(*, shape: tuple[int, ...] = (8, 8, 1), outputs: int = 1) -> Callable[[Path], None]:
+    def replace(folder: Path) -> None:
+        import keras
+
+        images = keras.Input(shape)
+        logits = [keras.layers.Dense(3)(keras.layers.Flatten()(images)) for _ in range(outputs)]
+        model = keras.Model(images, logits if outputs > 1 else logits[0])
+        model.save(folder / "model.keras")
+
+    return replace
+
+
+def _edited(old: str, new: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / "config.yaml"
+        text, count = re.subn(old, new, path.read_text(), count=1)
+        assert count
+        path.write_text(text)
+
+    return edit
+
+
+KEPT = {
+    "a network that is cut": (_cut, "model.keras: cannot be read"),
+    "a network with a flipped byte": (_flip, "model.keras: cannot be read"),
+    "a network that is a text": (
+        lambda folder: (folder / "model.keras").write_text("words"),
+        "model.keras: cannot be read",
+    ),
+    "no network": (lambda folder: (folder / "model.keras").unlink(), "trainer.save_model=true"),
+    "no config": (lambda folder: (folder / "config.yaml").unlink(), "config.yaml: cannot be read"),
+    "two outputs": (_replaced(outputs=2), "does not fit the run's data"),
+    "images of another size": (_replaced(shape=(4, 4, 1)), "does not fit the run's data"),
+    "a config that is no YAML": (_edited("seed:", "seed: ["), "config.yaml: cannot be read"),
+    "a seed that is a text": (_edited("seed: 0", "seed: zero"), "seed=zero: give a whole number"),
+    "a seed of null": (_edited("seed: 0", "seed: null"), "seed=null: give a whole number"),
+    "steps that are a list": (_edited("steps: 40", "steps: [40]"), "trainer.steps=[40]: give"),
+    "an infinite rate": (_edited(r"lr: \S+", "lr: .inf"), "optimizer.lr=inf is out of range"),
+    "another activation": (_edited(r"activation: \S+", "activation: tanh"), "is not what it was"),
+    "a target that is not there": (_edited("bnexp.norms.batch.", "nothing."), "no module"),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_kept_networks(answer, empty, kept, case):
+    damage, told = KEPT[case]
+    folder = empty / kept.name
+    shutil.copytree(kept, folder)
+    damage(folder)
+    assert told in answer(f"evaluate {folder.name}")
+
+
+# --- code of the user's that fails when it runs: `bnexp check` says what, and leaves with 1
+
+FAILING = {
+    "a norm that raises": (
+        "def own(*, name, dtype): raise KeyError('no such thing')",
+        "no such thing",
+    ),
+    "a norm that is no layer": ("def own(*, name, dtype): return 3", "FAILS network"),
+    "a norm that changes the shape": (
+        "import keras\ndef own(*, name, dtype): return keras.layers.Dense(7)",
+        "FAILS",
+    ),
+    "a norm that makes NaN": (
+        "import keras\n"
+        "def own(*, name, dtype): return keras.layers.Rescaling(float('nan'), name=name)",
+        "FAILS training",
+    ),
+    "a module that raises": ("def own(*, name, dtype): ...\nraise OSError('no disk')", "no disk"),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_checked_code_of_the_users(empty, case, monkeypatch, capsys):
+    content, told = FAILING[case]
+    (empty / "own_norm.py").write_text(content)
+    sys.modules.pop("own_norm", None)
+    monkeypatch.setattr(sys, "argv", ["bnexp check"])
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module("bnexp.check").main(["norm=own_norm:own"])
+    printed = capsys.readouterr()
+    assert left.value.code == 1
+    assert told in printed.out
+    assert "Traceback" not in printed.out + printed.err
+    assert [path.name for path in empty.iterdir() if path.name != "__pycache__"] == ["own_norm.py"]

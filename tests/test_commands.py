@@ -192,6 +192,21 @@ def test_commands_that_started_runs_are_recorded_as_typed(work, sweep, kept):
     assert len(recorded(work, "kept")) == 2
 
 
+def test_what_a_finished_run_does_not_have_is_told(work, sweep):
+    asked = ("trainer.save_model=true", "trainer.profile=true", "trainer.threads=2", "name=sweep")
+    single = run(*DATA, *SMALL, "optimizer.lr=1", *asked, cwd=work)
+    for part in (
+        "no model.keras, as trainer.save_model=true was not given then",
+        "no profile.json, as trainer.profile=true",
+        "made with trainer.threads=1",
+        "rerun=true makes it again",
+    ):
+        assert part in single.stdout
+    several = run("--multirun", *DATA, *SWEEP, "trainer.save_model=true", "name=sweep", cwd=work)
+    told = "8 of the runs that are done: no model.keras, as trainer.save_model=true was not given"
+    assert told in several.stdout
+
+
 def test_a_single_run_is_listed_and_not_made_with_dry_run(work):
     listed = run(*DATA, *SMALL, "name=listed", "dry_run=true", cwd=work)
     assert re.fullmatch(r"outputs/listed/\w{10}: to do\n", listed.stdout)

@@ -1,6 +1,7 @@
 """Settings: what composes, what is refused, and what makes two runs the same run."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -296,6 +297,39 @@ def test_a_presets_key_goes_with_the_option_that_has_it():
         "none": None,
         "batch": 0.9,
     }
+
+
+def test_several_presets_are_swept_each_over_its_own_values():
+    together = compose_sweep("experiment=quickstart,original")
+    alone = [c for name in ("quickstart", "original") for c in compose_sweep(f"experiment={name}")]
+    assert list(map(run_id, together)) == list(map(run_id, alone))
+    assert {config.name for config in together} == {"quickstart", "original"}
+    fewer = compose_sweep("experiment=quickstart,learning_rate", "norm=none,layer", "seed=3")
+    assert {config.seed for config in fewer} == {3}
+    assert {config.norm.kind for config in fewer} == {"none", "layer"}
+    assert len({config.optimizer["lr"] for config in fewer if config.name == "learning_rate"}) > 2
+
+
+def test_several_names_with_one_preset_are_sweeps_of_their_own():
+    configs = compose_sweep("model=mlp", "name=first,second", "seed=0")
+    assert [config.name for config in configs] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("output_dir=~/x", f"{Path.home()}/x"),
+        ('output_dir="~/x"', f"{Path.home()}/x"),
+        ("output_dir=größe", "größe"),
+        ("output_dir=a (1)", "a (1)"),
+        ("output_dir=it's", "it's"),
+        ("output_dir=a#b", "a#b"),
+        ("output_dir='a,b'", "a,b"),
+    ],
+)
+def test_a_path_may_be_written_as_in_a_shell(word, value):
+    assert compose(word).output_dir == value
+    assert compose_sweep(word, "seed=0,1")[0].output_dir == value
 
 
 @pytest.mark.parametrize("override", ["seed=range(0,0)", "seed=range(0,3,0)", "model=glob(x*)"])
