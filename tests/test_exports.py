@@ -256,6 +256,20 @@ def test_what_is_unchanged_is_left_alone_and_what_changed_is_replaced(uri, sweep
 
 
 @needs_mlflow
+def test_sweeps_whose_folders_have_one_name_are_experiments_of_their_own(uri, sweep):
+    from mlflow import MlflowClient
+
+    other = sweep.parent / "b" / "quickstart"
+    shutil.copytree(sweep, other)
+    change_result(sorted(other.iterdir())[0], test_accuracy=0.25)
+    assert export(sweep.parent, uri) == "exported 6, unchanged 0, skipped 0"
+    assert export(other, uri) == "exported 0, unchanged 3, skipped 0"
+    assert export(sweep, uri) == "exported 0, unchanged 3, skipped 0"
+    found = {one.name for one in MlflowClient(uri).search_experiments()}
+    assert found - {"Default"} == {"quickstart", "outputs/quickstart"}  # b/ comes first
+
+
+@needs_mlflow
 def test_an_export_that_was_cut_off_is_done_again(uri, sweep):
     export(sweep, uri)
     client, before = exported(uri)

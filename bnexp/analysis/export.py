@@ -1,7 +1,8 @@
 """Copies run folders into MLflow: settings, curves, results and files.
 
 A sweep becomes an experiment, a run one of its runs. What is there already with the same content
-is left alone; what has changed takes the place of the old.
+is left alone; what has changed takes the place of the old. An experiment is called as its sweep's
+folder; where another sweep has taken that name, with the folder above it: rates, then b/rates.
 
 Examples:
     bnexp export outputs/quickstart --tracking-uri http://localhost:5000
@@ -33,6 +34,7 @@ from bnexp.folders.runs import RunError
 
 FILES = ("config.yaml", "history.csv", "result.json", "probes.csv")
 TOLD = ("status", "error", "git_commit", "versions", "machine")  # of result.json, as tags
+SWEEP = "bnexp.sweep"  # tags an experiment: whose it is
 OURS = "bnexp.run_id"  # tags the runs of this script
 COMPLETE = "bnexp.fingerprint"  # set last: of what a run was exported from
 LAYOUT = b"1"  # part of the fingerprint; raised when what is exported changes
@@ -124,10 +126,14 @@ class RunFolder:
         return cls(path, runs.read_config(path), result, history)
 
     @property
-    def name(self) -> tuple[str, str]:
-        """Experiment and run: the names of the sweep's and of the run's folder."""
-        *_, sweep, run = self.path.resolve().parts
-        return sweep, run
+    def name(self) -> str:
+        """The run's: that of its folder."""
+        return self.path.resolve().name
+
+    @property
+    def sweep(self) -> Path:
+        """The folder of its sweep."""
+        return self.path.resolve().parent
 
     @property
     def files(self) -> list[Path]:
@@ -186,22 +192,21 @@ class Exporter:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._experiments: dict[str, tuple[str, dict[str, list[Any]]]] = {}
-        self._sources: dict[tuple[str, str], Path] = {}
+        self._experiments: dict[Path, tuple[str, dict[str, list[Any]]]] = {}
+        self._sources: dict[Path, Path] = {}
 
     def export(self, path: Path) -> str:
         """What became of a run folder; why one was skipped is told on stderr."""
         try:
             folder = RunFolder.read(path)
-            first = self._sources.setdefault(folder.name, path)
+            first = self._sources.setdefault(path.resolve(), path)
             if first != path:
                 raise RunError(f"{path}: the same run as {first}")
         except RunError as error:
             print(f"skipped: {error}", file=sys.stderr)
             return SKIPPED
-        sweep, name = folder.name
-        experiment, known = self._experiment(sweep)
-        old = known.get(name, [])
+        experiment, known = self._experiment(folder.sweep)
+        old = known.get(folder.name, [])
         if [run.data.tags.get(COMPLETE) for run in old] == [folder.fingerprint]:
             return UNCHANGED
         self._create(experiment, folder)
@@ -209,17 +214,30 @@ class Exporter:
             self._client.delete_run(run.info.run_id)
         return EXPORTED
 
-    def _experiment(self, name: str) -> tuple[str, dict[str, list[Any]]]:
-        """The experiment's id, and what it held of ours by the name of the run."""
-        if name not in self._experiments:
-            found = self._client.get_experiment_by_name(name)
-            experiment = found.experiment_id if found else self._client.create_experiment(name)
+    def _experiment(self, sweep: Path) -> tuple[str, dict[str, list[Any]]]:
+        """The id of a sweep's experiment, and what it held of ours by the name of the run."""
+        if sweep not in self._experiments:
+            experiment = self._experiment_id(sweep)
             known: dict[str, list[Any]] = {}
             for run in self._runs(experiment):
                 if OURS in run.data.tags:
                     known.setdefault(run.data.tags[OURS], []).append(run)
-            self._experiments[name] = experiment, known
-        return self._experiments[name]
+            self._experiments[sweep] = experiment, known
+        return self._experiments[sweep]
+
+    def _experiment_id(self, sweep: Path) -> str:
+        """By the shortest name that no other sweep has."""
+        for start in range(len(sweep.parts) - 1, -1, -1):
+            name = "/".join(sweep.parts[start:])
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                return str(self._client.create_experiment(name, tags={SWEEP: str(sweep)}))
+            owner = found.tags.get(SWEEP)
+            if owner is None:  # version 0.1 left no tag
+                self._client.set_experiment_tag(found.experiment_id, SWEEP, str(sweep))
+            if owner in (None, str(sweep)):
+                return str(found.experiment_id)
+        raise RunError(f"{sweep}: another sweep's experiment has this name")
 
     def _runs(self, experiment: str) -> Iterator[Any]:
         page = self._client.search_runs([experiment])
@@ -229,8 +247,7 @@ class Exporter:
             yield from page
 
     def _create(self, experiment: str, folder: RunFolder) -> None:
-        _, name = folder.name
-        start, end = folder.span
+        name, (start, end) = folder.name, folder.span
         run = self._client.create_run(experiment, start, {OURS: name}, name).info.run_id
         self._log(run, folder)
         for file in folder.files:
