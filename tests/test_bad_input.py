@@ -169,7 +169,7 @@ COMMAND_LINES = {
     "plot .": "no runs in .",
     "plot --out ''": "an empty text is no path",
     "plot --out": "expected one argument",
-    "plot --where norm=[": "--where norm=[: [ cannot be read",
+    "plot --where norm=[": "outputs: no such folder",
     "plot --where norm": "needs KEY=VALUE",
     "plot --where =3": "needs KEY=VALUE",
     "plot --x nothing": "invalid choice: 'nothing'",

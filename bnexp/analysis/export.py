@@ -193,15 +193,11 @@ class Exporter:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._experiments: dict[Path, tuple[str, dict[str, list[Any]]]] = {}
-        self._sources: dict[Path, Path] = {}
 
     def export(self, path: Path) -> str:
         """What became of a run folder; why one was skipped is told on stderr."""
         try:
             folder = RunFolder.read(path)
-            first = self._sources.setdefault(path.resolve(), path)
-            if first != path:
-                raise RunError(f"{path}: the same run as {first}")
         except RunError as error:
             print(f"skipped: {error}", file=sys.stderr)
             return SKIPPED
