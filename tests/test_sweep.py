@@ -470,16 +470,6 @@ def test_an_empty_or_odd_result_is_named_and_the_run_runs_again(compose, content
     assert execute(one.config, 1)["status"] == runs.FINISHED
 
 
-@pytest.mark.parametrize("n_jobs", ["0", "-2"])
-def test_a_number_of_processes_that_cannot_be_is_refused(work, n_jobs):
-    command = ("--multirun", *DATA, *SMALL, "seed=0,1", f"hydra.launcher.n_jobs={n_jobs}")
-    code, output = finish(start(work, *command))
-    assert code == 2
-    assert output.splitlines()[-1] == (
-        f"bnexp: hydra.launcher.n_jobs={n_jobs} is out of range: -1, or 1 and more"
-    )
-
-
 def test_unknown_settings_of_a_sweep_are_refused_with_the_nearest(work):
     code, output = finish(start(work, "--multirun", *DATA, *SMALL, "optimizer.lrr=0.1,1"))
     assert code == 2
