@@ -31,6 +31,7 @@ def mean_curves(runs: Runs, metric: str) -> pd.DataFrame:
     begun = runs.runs.index.isin(runs.history["run"].unique()) | (runs.runs["status"] == DIVERGED)
     counted = runs.runs[begun & (runs.runs["status"] != FAILED)]
     table = runs.history.dropna(subset=[metric]).join(counted[keys], on="run", how="inner")
+    table = table.reset_index(drop=True)  # of no rows at all, the join names it run
     if metric == ACCURACY:
         table = pd.concat([table, _after_divergence(table, counted)], ignore_index=True)
     groups = table.groupby([*keys, "step"], sort=False, observed=True)
