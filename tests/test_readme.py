@@ -250,10 +250,11 @@ import json, sys
 from bnexp.config import ConfigError
 from bnexp.config.compose import compose, compose_sweep
 
-for words in json.loads(sys.argv[1]):
+for command, *words in json.loads(sys.argv[1]):
+    words += ["hydra/sweeper=trial"] * (command == "trial")
     folder = words.pop(words.index("--config-dir") + 1) if "--config-dir" in words else None
     given = [word for word in words if not word.startswith("-")]
-    swept = "--multirun" in words or any(word.startswith("experiment=") for word in words)
+    swept = {"--multirun", "hydra/sweeper=trial"} & {*words} or any(word.startswith("experiment=") for word in words)
     try:
         compose_sweep(*given, config_dir=folder) if swept else compose(*given, config_dir=folder)
     except ConfigError as error:
@@ -273,9 +274,9 @@ def test_the_settings_of_every_run_shown_are_understood(tmp_path: Path):
     experiments.mkdir(parents=True)
     (experiments / "epsilon.yaml").write_text(block("guide.md", "yaml", "name: epsilon"))
     runs = [
-        words[2:]
+        words[1:]
         for words in commands()
-        if words[1] == "run" and not {"--help", "--cfg"} & {*words}
+        if words[1] in ("run", "trial") and not {"--help", "--cfg"} & {*words}
     ]
     # launchers and searches need packages that may not be there
     runs = [one for one in runs if not any(word.startswith("hydra/") for word in one)]

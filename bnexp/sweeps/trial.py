@@ -151,8 +151,11 @@ def make_trial(base: Combination, label: str, settings: TrialSettings, compose: 
     if grid is None:
         [specimen] = compose.fitting([(*base, *next(iter(arms.values())))], set())
         base = tuple(word for word in base if word.partition("=")[0] != LR)
-        rate = compose(specimen).optimizer.common["lr"]
-        grid = {LR: tuple(float(f"{rate * f:.3g}") for f in RATE_FACTORS), SCALE: SCALES}
+        config = compose(specimen)
+        rate = config.optimizer.common["lr"]
+        grid = {LR: tuple(float(f"{rate * factor:.3g}") for factor in RATE_FACTORS)}
+        if "scale" in config.init.common:  # not where a network draws its weights itself
+            grid[SCALE] = SCALES
     tune_seeds, report_seeds = settings.seeds
     design = Design(
         arms=list(arms),

@@ -33,7 +33,8 @@ class TrialSettings:
             arm: ["norm=none", "norm=batch norm.momentum=0.9"].
         tune: the nuisance settings, which every arm is tuned over alike: {optimizer.lr: [0.1, 1]},
             or in words: "optimizer.lr=0.1,1 init.scale=1,2"; null: learning rates from a tenth to
-            ten times the one set, and weights of half, once and twice the usual size.
+            ten times the one set, and weights of half, once and twice the usual size (where the
+            network does not draw its weights itself).
         parts: sub-grids that are judged each by itself: name to the settings that are fixed there,
             {tuned: {}, as_published: {init.scale: 1}}; null: the whole grid alone.
         choose_by: what each arm chooses its combination by, on the validation images: accuracy
