@@ -254,7 +254,8 @@ for command, *words in json.loads(sys.argv[1]):
     words += ["hydra/sweeper=trial"] * (command == "trial")
     folder = words.pop(words.index("--config-dir") + 1) if "--config-dir" in words else None
     given = [word for word in words if not word.startswith("-")]
-    swept = {"--multirun", "hydra/sweeper=trial"} & {*words} or any(word.startswith("experiment=") for word in words)
+    swept = {"--multirun", "hydra/sweeper=trial"} & {*words}
+    swept = swept or any(word.startswith("experiment=") for word in words)
     try:
         compose_sweep(*given, config_dir=folder) if swept else compose(*given, config_dir=folder)
     except ConfigError as error:

@@ -484,7 +484,7 @@ def test_the_composer_gives_what_hydra_gives(npz):
 
     from bnexp.config import places
     from bnexp.config.compose import compose
-    from bnexp.sweeps.grid import Composer
+    from bnexp.sweeps.composer import Composer
 
     cases = [
         ("norm=layer", "optimizer.lr=0.3", "seed=4"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnexp.config import Config, ConfigError, run_id, scientific
 from bnexp.folders import trials
-from bnexp.sweeps.grid import Combination, Composer
+from bnexp.sweeps.composer import Combination, Composer
 from bnexp.sweeps.trial_settings import TrialSettings, assignment
 from bnexp.sweeps.tuning import FULL, SHORT, Cell, Choice, Design, Grid, Score, Trying, Tuning
 
