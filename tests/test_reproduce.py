@@ -100,7 +100,7 @@ def test_the_runs_of_presets_are_packed_and_drawn_and_no_others(work: Path):
     assert len(packed) == 4
     assert "046be4aa10" not in packed
     assert all("profile.json" in files for files in packed.values())
-    assert "experiment=quickstart" in content.commands["quickstart"]
+    assert "experiment=quickstart" in content.sweeps["quickstart"]["commands.log"]
     found = load_runs("outputs/reference")
     assert (found.runs["status"] == "finished").all()
     tables = Path("outputs/reference/report/tables")

@@ -12,7 +12,7 @@ CONFIDENCE = 0.95
 EQUIVALENCE = 0.90  # of the interval of two one-sided tests at 5% each
 POWER = 0.8  # with which an effect is called detectable
 MIN_SEEDS = 3  # fewer are not enough for a band worth drawing
-MIN_JUDGED = 3  # fewer are never enough for a verdict
+MIN_JUDGED = 6  # fewer are never enough for a verdict: sign flips could not go below p = .05
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 EQUAL = "equal"

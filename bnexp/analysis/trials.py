@@ -218,7 +218,7 @@ def _part_lines(
     title = ", ".join(word for word in (one["condition"], part["part"]) if word)
     yield f"{title} (chosen by {part['choose_by']})"
     for arm, record in part["arms"].items():
-        yield f"  {arm} chose {_settings(record)}"
+        yield f"  {arm} chose {settings_words(record)}"
     for (at, arm), rows in table.groupby(["at", "arm"], sort=False):
         baseline = rows["baseline"].iloc[0]
         how = f"both with what {at} chose" if at else "each with its own choice"
@@ -228,7 +228,8 @@ def _part_lines(
         yield f"  → {verdict_words(rows)}"
 
 
-def _settings(record: Mapping[str, Any]) -> str:
+def settings_words(record: Mapping[str, Any]) -> str:
+    """What an arm chose, in words."""
     told = [
         f"{key}={value_text(value)}"
         + (f" (the {record['edges'][key]} tried)" if key in record["edges"] else "")

@@ -15,11 +15,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bnexp.folders import commands, tables
+from bnexp.folders import commands, tables, trials
 from bnexp.folders.runs import PACK, PROFILE, RunError, write_atomically
 
 TEXTS = ("config.yaml", "result.json", PROFILE)
 TABLES = tuple(tables.COLUMNS)
+OF_SWEEPS = {"commands": commands.FILE, "trials": trials.FILE}  # metadata's key, and file
 VERSION = "1"  # raised when packs change so that older programs cannot read them
 FIXED = ("sweep", "run", *TEXTS, *TABLES)  # a table's own column is its header
 WHOLE = 1 << 30  # bytes of a page, rows of a group: repetition is found across the file
@@ -31,11 +32,11 @@ class Content:
 
     Attributes:
         runs: for each sweep and run, its files' text by name.
-        commands: for each sweep the text of its commands.log.
+        sweeps: for each sweep the text of the files that are not of a single run, by name.
     """
 
     runs: dict[str, dict[str, dict[str, str]]]
-    commands: dict[str, str]
+    sweeps: dict[str, dict[str, str]]
 
 
 def pack(folders: Iterable[Path], target: Path, root: Path) -> None:
@@ -60,12 +61,11 @@ def pack(folders: Iterable[Path], target: Path, root: Path) -> None:
     table = pa.table(
         {name: pa.array([row.get(name) for row in rows], pa.string()) for name in names}
     )
-    logs = {sweep: read_exactly(root / sweep / commands.FILE) for sweep in _sweeps(rows)}
-    noted = json.dumps({sweep: log for sweep, log in logs.items() if log is not None})
+    noted = {key: _noted(root, _sweeps(rows), name) for key, name in OF_SWEEPS.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.new")
     pq.write_table(
-        table.replace_schema_metadata({"bnexp_pack": VERSION, "commands": noted}),
+        table.replace_schema_metadata({"bnexp_pack": VERSION, **noted}),
         aside,
         compression="zstd",
         compression_level=19,
@@ -77,6 +77,12 @@ def pack(folders: Iterable[Path], target: Path, root: Path) -> None:
         write_page_checksum=True,
     )
     aside.replace(target)
+
+
+def _noted(root: Path, sweeps: Iterable[str], name: str) -> str:
+    """The texts of one file of all sweeps, as JSON."""
+    texts = {sweep: read_exactly(root / sweep / name) for sweep in sweeps}
+    return json.dumps({sweep: text for sweep, text in texts.items() if text is not None})
 
 
 def _sweeps(rows: Iterable[Mapping[str, str]]) -> list[str]:
@@ -142,7 +148,7 @@ def read(path: Path) -> Content:
     """
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        noted = _commands(file, path)
+        noted = _sweep_texts(file, path)
         table = file.read()
         runs: dict[str, dict[str, dict[str, str]]] = {}
         for cells in table.to_pylist():
@@ -155,8 +161,8 @@ def read(path: Path) -> Content:
     return Content(runs, noted)
 
 
-def _commands(file: pq.ParquetFile, path: Path) -> dict[str, str]:
-    """The logs of commands; they stand at the file's end, and are read without the runs.
+def _sweep_texts(file: pq.ParquetFile, path: Path) -> dict[str, dict[str, str]]:
+    """The files of whole sweeps; they stand at the file's end, and are read without the runs.
 
     Raises:
         RunError: no pack of this version.
@@ -164,9 +170,11 @@ def _commands(file: pq.ParquetFile, path: Path) -> dict[str, str]:
     metadata = file.schema_arrow.metadata or {}
     if metadata.get(b"bnexp_pack") != VERSION.encode():
         raise RunError(f"{path}: no pack of runs, or one of another version")
-    noted = json.loads(metadata[b"commands"])
-    assert isinstance(noted, dict)
-    return noted
+    found: dict[str, dict[str, str]] = {}
+    for key, name in OF_SWEEPS.items():
+        for sweep, text in json.loads(metadata.get(key.encode(), b"{}")).items():
+            found.setdefault(sweep, {})[name] = text
+    return found
 
 
 def unpack(path: Path, target: Path, sweeps: Collection[str] = ()) -> list[Path]:
@@ -189,9 +197,10 @@ def unpack(path: Path, target: Path, sweeps: Collection[str] = ()) -> list[Path]
         for name, text in texts.items()
     }
     logs = {
-        target / sweep / commands.FILE: text
-        for sweep, text in content.commands.items()
+        target / sweep / name: text
+        for sweep, texts in content.sweeps.items()
         if sweep in (sweeps or content.runs)
+        for name, text in texts.items()
     }
     for file, text in files.items():
         if read_exactly(file) not in (None, text):
@@ -219,6 +228,15 @@ def command_lines(sweep: Path) -> list[str]:
         return (
             log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
         )
+    return (sweep_text(sweep, commands.FILE) or "").splitlines()
+
+
+def sweep_text(sweep: Path, name: str) -> str | None:
+    """A file of a packed sweep that is not of a single run; None: it has none.
+
+    Raises:
+        RunError: the pack cannot be read.
+    """
     path = next(part for part in (sweep, *sweep.parents) if part.name == PACK)
-    noted = _commands(pq.ParquetFile(path), path)
-    return noted.get(sweep.relative_to(path).as_posix(), "").splitlines()
+    texts = _sweep_texts(pq.ParquetFile(path), path)
+    return texts.get(sweep.relative_to(path).as_posix(), {}).get(name)

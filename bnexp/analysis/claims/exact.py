@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bnexp.analysis.claims.model import Claim, Finding, Judgement
+from bnexp.analysis.claims.model import MATHEMATICS, Claim, Finding, Judgement
 from bnexp.analysis.statistics import CONTRADICTED, SUPPORTED, Estimate
 from bnexp.training import backend
 
@@ -378,6 +378,7 @@ EXACT: tuple[Claim, ...] = (
         f"Relative error against automatic differentiation; supported below {TIGHT:g}.",
         "",
         gradients,
+        MATHEMATICS,
     ),
     Claim(
         "identity",
@@ -386,6 +387,7 @@ EXACT: tuple[Claim, ...] = (
         f"Relative error at γ = √(Var + ε), β = E[x]; supported below {LOOSE:g}.",
         "",
         identity,
+        MATHEMATICS,
     ),
     Claim(
         "scale-invariance",
@@ -396,6 +398,7 @@ EXACT: tuple[Claim, ...] = (
         f"{TIGHT:g}.",
         "",
         scale_invariance,
+        MATHEMATICS,
     ),
     Claim(
         "population-statistics",
@@ -404,6 +407,7 @@ EXACT: tuple[Claim, ...] = (
         f"Relative bias over all batches drawn with replacement; supported below {TIGHT:g}.",
         "",
         population_statistics,
+        MATHEMATICS,
     ),
     Claim(
         "deterministic-inference",
@@ -413,6 +417,7 @@ EXACT: tuple[Claim, ...] = (
         f"{LOOSE:g}. In training mode batches must differ by more than {APART:g}.",
         "",
         deterministic_inference,
+        MATHEMATICS,
     ),
     Claim(
         "convolutional",
@@ -422,6 +427,7 @@ EXACT: tuple[Claim, ...] = (
         f"{LOOSE:g} in fused float32.",
         "",
         convolutional,
+        MATHEMATICS,
     ),
     Claim(
         "bias-redundant",
@@ -430,5 +436,6 @@ EXACT: tuple[Claim, ...] = (
         f"|∂L/∂b|; supported below {TIGHT:g}. Without BN it must be above {APART:g}.",
         "",
         bias_redundant,
+        MATHEMATICS,
     ),
 )

@@ -1,9 +1,11 @@
 """All claims that runs can judge, in order, and their judgement."""
 
+from collections.abc import Iterator
 from pathlib import PurePath
 
-from bnexp.analysis import parts
-from bnexp.analysis.claims.model import Claim, Judgement
+from bnexp.analysis import parts, presets
+from bnexp.analysis.claims.model import OWN, Claim, Judgement
+from bnexp.analysis.evidence import evidence
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import MeasureError
 from bnexp.config import ConfigError
@@ -19,22 +21,44 @@ def all_claims() -> list[Claim]:
     return found
 
 
-def judge(found: Runs) -> list[Judgement]:
-    """Every claim that runs can judge, from the runs of its sweep, known by its name.
+def family() -> int:
+    """How many primary parts Holm's correction is for: those of the paper and of later work.
 
-    A sweep in a folder further below counts where there is just one of that name.
+    All of them, whether or not they were run.
     """
-    return [_judged(claim, found) for claim in all_claims()]
+    return sum(claim.section != OWN for claim in all_claims())
 
 
-def _judged(claim: Claim, found: Runs) -> Judgement:
-    exactly = [sweep for sweep in found.sweeps if sweep == claim.sweep]
-    candidates = exactly or [s for s in found.sweeps if PurePath(s).name == claim.sweep]
-    if not candidates:
-        return Judgement(claim, [], f"no runs of experiment={claim.sweep}")
-    if len(candidates) > 1:
-        return Judgement(claim, [], f"several sweeps of that name: {', '.join(candidates)}")
-    try:
-        return Judgement(claim, list(claim.judge(found.of_sweep(candidates[0]))))
-    except MeasureError as error:
-        return Judgement(claim, [], str(error))
+def judge(found: Runs) -> list[Judgement]:
+    """Every claim that runs can judge, from the sweeps that bear its preset's name.
+
+    Runs with the preset's settings, and all of them, judge the claim. Others of that name are
+    judged too, but apart: see `Judgement.settings`.
+    """
+    return [judgement for claim in all_claims() for judgement in _judged(claim, found)]
+
+
+def _judged(claim: Claim, found: Runs) -> Iterator[Judgement]:
+    counted: list[tuple[str, Judgement]] = []
+    apart: list[tuple[str, Judgement]] = []
+    for sweep in found.sweeps:
+        if claim.sweep not in (sweep, PurePath(sweep).name):
+            continue
+        runs = evidence(found.of_sweep(sweep))
+        settings = presets.claimable(runs, claim.sweep)
+        try:
+            judgement = Judgement(claim, list(claim.judge(runs)), settings=settings)
+        except MeasureError as error:
+            judgement = Judgement(claim, [], str(error), settings)
+        (apart if settings else counted).append((sweep, judgement))
+    if len(counted) > 1:
+        names = ", ".join(sweep for sweep, _ in counted)
+        yield Judgement(claim, [], f"several sweeps have its preset's settings: {names}")
+    elif counted:
+        yield counted[0][1]
+    else:
+        reason = f"no runs of experiment={claim.sweep}"
+        if apart:
+            reason += " with its settings; those that are here are judged apart"
+        yield Judgement(claim, [], reason)
+    yield from (judgement for _, judgement in apart if judgement.findings)

@@ -3,19 +3,35 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bnexp.analysis.statistics import (
     CONTRADICTED,
+    EQUAL,
     INCONCLUSIVE,
     SUPPORTED,
     Estimate,
+    detectable,
+    no_worse,
+    p_above,
+    p_value,
+    p_within,
+    rule_e,
     rule_r,
+    sign_flip_p,
 )
+from bnexp.analysis.steps import Speed
+
+# What the rules say stands in docs/claims.md; this commit fixed them before the runs they judge.
+PROTOCOL = "protocol 2 (48e7707)"
 
 NOT_RUN = "not run"
-VERDICTS = (SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_RUN)
+VERDICTS = (SUPPORTED, EQUAL, CONTRADICTED, INCONCLUSIVE, NOT_RUN)
 
 POINTS = "percentage points"
 LOG2 = "log2 ratio"
+
+PAPER, WHY, MATHEMATICS, OWN = "A", "W", "B", ""  # sections of docs/claims.md; the user's own
 
 
 @dataclass(frozen=True)
@@ -30,8 +46,10 @@ class Finding:
             error found (`mean`) in `n` cases, without an interval.
         verdict: one of `VERDICTS`.
         sentence: what was seen, in one plain sentence with its numbers.
-        null: the effect that rule R tells apart from `effect`; None: the rule is another.
-        beside: context that is shown but does not count as a verdict.
+        null: what rule R tells `effect` from; None: the rule is another.
+        p: of the rule's test; NaN: it has none.
+        primary: the part that the claim stands for; counted, and corrected for the others.
+        beside: context that is shown but has no verdict.
     """
 
     part: str
@@ -41,6 +59,8 @@ class Finding:
     verdict: str
     sentence: str
     null: float | None = 0.0
+    p: float = np.nan
+    primary: bool = False
     beside: bool = False
 
 
@@ -55,8 +75,10 @@ class Claim:
         measure: what is measured, and the rule.
         sweep: the preset (folder under outputs/) whose runs judge it; empty: mathematics,
             checked on the spot.
-        judge: from the data to findings: of the sweep's `Runs`, or of nothing where `sweep`
-            is empty. No findings: the runs do not allow it.
+        judge: from the data to findings: of the sweep's `Evidence` (which is `Runs` and more), or
+            of nothing where `sweep` is empty. No findings: the runs do not allow it.
+        section: of docs/claims.md: the paper's (A), mathematics (B), later work's (W); empty: the
+            user's own.
     """
 
     id: str
@@ -65,15 +87,25 @@ class Claim:
     measure: str
     sweep: str
     judge: Callable[..., Iterable[Finding]]
+    section: str = OWN
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim with what was found; `reason` says why nothing was."""
+    """A claim with what was found.
+
+    Attributes:
+        claim: what was judged.
+        findings: empty: nothing could be judged.
+        reason: why not.
+        settings: in what the runs differ from the claim's preset; where in anything, they are
+            judged apart and never count for the claim.
+    """
 
     claim: Claim
     findings: Sequence[Finding]
     reason: str = ""
+    settings: Sequence[str] = ()
 
 
 def by_rule_r(
@@ -84,11 +116,65 @@ def by_rule_r(
     sentence: str,
     *,
     null: float = 0.0,
+    primary: bool = False,
     beside: bool = False,
 ) -> Finding:
     """A finding whose verdict is that of rule R on `effect` against `null`."""
-    verdict = rule_r(effect, null)
-    return Finding(part, measure, unit, effect, verdict, sentence, null, beside)
+    verdict, told = rule_r(effect, null), f"{sentence}{could_tell(effect, null)}"
+    p = p_value(effect, null)
+    return Finding(part, measure, unit, effect, verdict, told, null, p, primary, beside)
+
+
+def by_speed(
+    part: str,
+    measure: str,
+    compared: Speed,
+    sentence: str,
+    *,
+    null: float = 0.0,
+    primary: bool = False,
+    beside: bool = False,
+) -> Finding:
+    """A finding on steps to a target, whose verdict must hold by all three conventions."""
+    effect, verdict = compared.effect, compared.verdict(null)
+    told = f"{sentence}{could_tell(effect, null)}"
+    if rule_r(effect, null) not in (verdict, INCONCLUSIVE):
+        told += (
+            " It does not hold with every crossing at the evaluation before it, or with what is "
+            "never there counted as infinitely late."
+        )
+    p = p_value(effect, null) if verdict != INCONCLUSIVE else max(0.05, p_value(effect, null))
+    return Finding(part, measure, LOG2, effect, verdict, told, null, p, primary, beside)
+
+
+def by_rule_e(
+    part: str,
+    measure: str,
+    unit: str,
+    effect: Estimate,
+    sentence: str,
+    margin: float,
+    *,
+    one_sided: bool = False,
+    primary: bool = False,
+    beside: bool = False,
+) -> Finding:
+    """A finding whose verdict is that of rule E(margin), or "no worse" where it is one-sided."""
+    verdict = no_worse(effect, margin) if one_sided else rule_e(effect, margin)
+    p = p_above(effect, -margin) if one_sided else p_within(effect, margin)
+    if verdict == CONTRADICTED:
+        p = 1 - p
+    told = f"{sentence} Margin {margin:g} {unit}.{could_tell(effect)}"
+    return Finding(part, measure, unit, effect, verdict, told, None, p, primary, beside)
+
+
+def could_tell(effect: Estimate, null: float = 0.0) -> str:
+    """The smallest effect that these seeds could have told, and the permutation p."""
+    if effect.n < 2:
+        return ""
+    p = f"; sign-flip p = {sign_flip_p(effect.values, null):.2g}" if len(effect.values) else ""
+    apart = "0" if not null else f"{null:g}"
+    return f" Could have told {detectable(effect):.2g} from {apart}{p}."
 
 
 def joined(*words: str) -> str:

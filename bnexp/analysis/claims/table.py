@@ -6,25 +6,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnexp.analysis.claims.model import NOT_RUN, Finding, Judgement
-from bnexp.analysis.statistics import CONFIDENCE, INCONCLUSIVE, NO_ESTIMATE, holm, p_value
+from bnexp.analysis.claims.model import NOT_RUN, OWN, PROTOCOL, Finding, Judgement
+from bnexp.analysis.statistics import CONFIDENCE, INCONCLUSIVE, NO_ESTIMATE, detectable, holm
 
 
 def claims_table(judgements: Sequence[Judgement]) -> pd.DataFrame:
     """A row per finding, and one for each claim that was not run.
 
-    Columns: claim, part, statement, source, sweep, rule, measure, unit, effect, low, high, n,
-    verdict (empty for what stands beside), null (what rule R tells the effect from), p
-    (two-sided, of rule R), p_holm (corrected for all verdicts by rule R in this table),
-    verdict_holm (what is left of the verdict then), beside, sentence.
+    Columns: claim, part, statement, source, section, sweep, rule, protocol, settings (in what the
+    runs differ from the preset's; not empty: your settings, never counted), measure, unit, effect,
+    low, high, n, detectable, verdict (empty for what stands beside), null (what rule R tells the
+    effect from), p (of the rule), primary, p_holm (of primary parts of the paper's and later
+    work's claims, corrected for all of these, run or not), verdict_holm (what is left of the
+    verdict then), beside, sentence.
     """
-    rows = [row for judgement in judgements for row in _rows(judgement)]
-    table = pd.DataFrame(rows)
-    counted = np.where(table["beside"], np.nan, table["p"])
-    table["p_holm"] = holm(counted.tolist())
+    table = pd.DataFrame([row for judgement in judgements for row in _rows(judgement)])
+    counted = table["primary"] & (table["settings"] == "") & (table["section"] != OWN)
+    family = table.loc[(table["section"] != OWN) & (table["sweep"] != ""), "claim"].nunique()
+    table["p_holm"] = holm(np.where(counted, table["p"], np.nan).tolist(), family)
     lost = table["p_holm"] >= 1 - CONFIDENCE
     table["verdict_holm"] = table["verdict"].mask(lost, INCONCLUSIVE)
     return table
+
+
+def headline(table: pd.DataFrame) -> pd.Series:
+    """How many primary parts have which verdict, after Holm's correction.
+
+    Of the claims that runs judge; claims that are mathematics, secondary parts and runs with other
+    settings than the preset's are not counted.
+    """
+    primary = table["primary"] | (table["verdict"] == NOT_RUN)
+    counted = primary & (table["settings"] == "") & (table["sweep"] != "")
+    return table.loc[counted, "verdict_holm"].value_counts()
 
 
 def _rows(judgement: Judgement) -> list[dict[str, Any]]:
@@ -33,8 +46,11 @@ def _rows(judgement: Judgement) -> list[dict[str, Any]]:
         "claim": claim.id,
         "statement": claim.statement,
         "source": claim.source,
+        "section": claim.section,
         "sweep": claim.sweep,
         "rule": claim.measure,
+        "protocol": PROTOCOL if claim.section != OWN else "",
+        "settings": ", ".join(judgement.settings),
     }
     nothing = Finding("", "", "", NO_ESTIMATE, NOT_RUN, judgement.reason, null=None)
     return [common | _finding(finding) for finding in judgement.findings or [nothing]]
@@ -50,9 +66,11 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "low": effect.low,
         "high": effect.high,
         "n": effect.n,
+        "detectable": detectable(effect),
         "verdict": "" if finding.beside else finding.verdict,
         "null": np.nan if finding.null is None else finding.null,
-        "p": np.nan if finding.null is None else p_value(effect, finding.null),
+        "p": np.nan if finding.beside else finding.p,
+        "primary": finding.primary,
         "beside": finding.beside,
         "sentence": finding.sentence,
     }
