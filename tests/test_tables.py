@@ -9,8 +9,8 @@ from synthetic import run, runs
 from test_claims import fewer_steps, higher_accuracy
 
 from bnexp.analysis import measures, tables
+from bnexp.analysis.claims.deep import figure3
 from bnexp.analysis.claims.judge import judge
-from bnexp.analysis.claims.recipe import figure3
 from bnexp.analysis.claims.table import claims_table
 from bnexp.folders.runs import DIVERGED, FAILED
 

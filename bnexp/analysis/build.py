@@ -17,9 +17,9 @@ from pebble import ProcessPool
 from bnexp.analysis import figures, measures, memo, parts, tables
 from bnexp.analysis.cache import FOLDER, Cache
 from bnexp.analysis.claims import exact
+from bnexp.analysis.claims.deep import figure3
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.model import NOT_RUN, VERDICTS, Finding
-from bnexp.analysis.claims.recipe import figure3
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.drawing import Saved
 from bnexp.analysis.loading import Runs, load_runs

@@ -1,4 +1,4 @@
-"""The claims about how to train once BN is there: rates, steps, dropout, L2, shuffling (§4.2)."""
+"""The claims about how to train once BN is there: dropout, L2, shuffling, LRN, batches (§4.2)."""
 
 import math
 from collections.abc import Iterator
@@ -6,325 +6,271 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from bnexp.analysis import measures
-from bnexp.analysis.claims.figure1 import never
+from bnexp.analysis.claims.arms import (
+    all_chosen,
+    arm_with,
+    conditions,
+    difference_of_gains,
+    final_accuracy,
+    gain,
+)
+from bnexp.analysis.claims.figure1 import deaths
 from bnexp.analysis.claims.model import (
-    LOG2,
-    POINTS,
+    PAPER,
     Claim,
     Finding,
     by_rule_r,
-    joined,
     percent,
     shown,
-    times,
 )
-from bnexp.analysis.loading import Runs
-from bnexp.analysis.measures import LR, NORM, VALIDATION, Tuned, by_seed, split, tuned
-from bnexp.analysis.naming import SCHEDULE
-from bnexp.analysis.statistics import paired_difference, paired_log2_ratio
+from bnexp.analysis.evidence import Chosen, Evidence
+from bnexp.analysis.measures import NORM, MeasureError
+from bnexp.analysis.statistics import paired_difference
+from bnexp.analysis.trials import ACCURACY
 from bnexp.folders.runs import DIVERGED
 
 DROPOUT, L2, RESHUFFLE = "model.dropout", "optimizer.weight_decay", "trainer.reshuffle"
-FASTER, FASTEST = 5, 30  # times the baseline's learning rate
-BATCH_SIZE = "trainer.batch_size"
-COMPARABLE = 60  # the largest batch at which both arms make steps enough: the paper's
-DROPOUT_MARGIN = 0.2  # percentage points
-CLOSE = 0.01  # two learning rates this near in ratio are the same
+EVERY, LRN, BATCH_SIZE = "schedule.every", "model.lrn", "trainer.batch_size"
+DROPOUT_MARGIN, LRN_MARGIN = 0.2, 0.5  # percentage points
 
 
-def near_rate(table: pd.DataFrame, rate: float) -> pd.DataFrame:
-    """The runs at this learning rate, written exactly or rounded."""
-    return table[(table[LR].astype(float) / rate - 1).abs() < CLOSE]
+def _regularizes(runs: Evidence) -> Iterator[Finding]:
+    """The parts of the trial are the shares of dropout; each arm's best is chosen by its score."""
+    pairs, scores = _by_dropout(runs)
+    if 0 not in pairs or len(pairs) < 2:
+        raise MeasureError("needs parts of the trial with dropout and without")
+    none, batch = pairs[0]
+    dropped = sorted(set(pairs) - {0.0})
+    best = [max(dropped, key=lambda share: scores[share][i]) for i in (0, 1)]
+    theirs, ours = (_told_share(pairs[best[i]][i], best[i], dropped) for i in (0, 1))
+    yield gain("without dropout", ours, batch, margin=DROPOUT_MARGIN, primary=True)
+    yield _gap(runs, none, batch)
+    yield gain("none with dropout", theirs, batch)
 
 
-def times_rate(table: pd.DataFrame, rate: float) -> pd.DataFrame:
-    """The runs at this learning rate.
-
-    Raises:
-        MeasureError: there are none.
-    """
-    chosen = near_rate(table, rate)
-    if chosen.empty:
-        arm = table[NORM].iloc[0]
-        raise measures.MeasureError(f"no run with norm={arm} at learning rate {rate:g}")
-    return chosen
-
-
-def baseline_maximum(runs: Runs, baseline: Tuned) -> pd.Series:
-    """By seed: the highest validation accuracy that the baseline passes through."""
-    best = runs.history.groupby("run")["val_accuracy"].max()
-    return baseline.by_seed(best)
-
-
-def figure3(runs: Runs) -> pd.DataFrame:
-    """The table of Fig. 3: model, learning rate, steps to the baseline's maximum, maximum.
-
-    Steps are the median over seeds (infinite: most never get there), maximum the mean; the
-    baseline is the arm without normalization at its best learning rate.
-
-    Raises:
-        MeasureError: no baseline or no BN run has ended.
-    """
-    none, batch = measures.arms(measures.ended(runs))
-    base = tuned(none)
-    goal = baseline_maximum(runs, base)
-    maxima = runs.history.groupby("run")["val_accuracy"].max()
-    rows = []
-    for arm, table in (("none", none), ("batch", batch)):
-        for rate, group in split(table, LR).items():
-            targets = group["seed"].map(goal)
-            steps = measures.reached(runs, targets.reindex(runs.runs.index))[group.index]
-            rows.append(
-                {
-                    "arm": arm,
-                    "learning rate": rate,
-                    "times the baseline": rate / base.rate,
-                    "n": len(group),
-                    "budget": float(group["trainer.steps"].max()),
-                    "diverged": int((group["status"] == DIVERGED).sum()),
-                    "steps to the baseline's maximum": float(steps.median()),
-                    "reached": int(np.isfinite(steps).sum()),
-                    "maximum": float(maxima.reindex(group.index).mean()),
-                }
-            )
-    return pd.DataFrame(rows)
+def _by_dropout(
+    runs: Evidence,
+) -> tuple[dict[float, tuple[Chosen, Chosen]], dict[float, tuple[float, float]]]:
+    """By share of dropout: the arms' report runs, and their scores in tuning."""
+    pairs, scores = {}, {}
+    conditions(runs)
+    for part in (runs.trial or {})["trials"][0]["parts"]:
+        name = part["part"]
+        none, batch = runs.chosen(name, ACCURACY)
+        shares = set(pd.concat([none.table, batch.table])[DROPOUT])
+        if len(shares) != 1:
+            raise MeasureError(f"part {name} has several shares of dropout")
+        share = float(shares.pop())
+        pairs[share] = (none, batch)
+        found = [part["arms"][arm.arm]["score"] for arm in (none, batch)]
+        scores[share] = tuple(-math.inf if score is None else float(score) for score in found)
+    return pairs, {share: (first, second) for share, (first, second) in scores.items()}
 
 
-def _fewer_steps(runs: Runs) -> Iterator[Finding]:
-    for part, chosen in measures.parts(runs, LR):
-        none, batch = measures.arms(measures.ended(chosen))
-        base = tuned(none)
-        goal = baseline_maximum(chosen, base)
-        for factor in (1, FASTER):
-            ours = Tuned(base.rate * factor, "", times_rate(batch, base.rate * factor))
-            yield _to_maximum(chosen, joined(part, f"{factor}× rate"), base, ours, goal, none)
-        yield _higher_maximum(part, base, batch)
+def _told_share(arm: Chosen, share: float, tried: list[float]) -> Chosen:
+    edge = {tried[0]: " (the lowest tried)", tried[-1]: " (the highest tried)"}
+    where = edge.get(share, "") if len(tried) > 1 else ""
+    return Chosen(f"{arm.arm} with its best dropout, {share:g}{where}", arm.table, arm.told)
 
 
-def _to_maximum(
-    runs: Runs, part: str, base: Tuned, ours: Tuned, goal: pd.Series, none: pd.DataFrame
-) -> Finding:
-    """Rule R on log2 of the steps' ratio against 1: fewer than half."""
-    targets = runs.runs["seed"].map(goal)
-    steps = measures.censored(runs, targets)
-    effect = paired_log2_ratio(base.by_seed(steps), ours.by_seed(steps))
-    faster = near_rate(none, base.rate * FASTER)
-    diverged = int((faster["status"] == DIVERGED).sum())
-    sentence = (
-        f"To the baseline's own maximum ({percent(goal.mean())} at learning rate "
-        f"{base.rate:g}) BN at {ours.rate:g} takes {ours.by_seed(steps).median():.4g} steps, the "
-        f"baseline {base.by_seed(steps).median():.4g} (medians), {times(effect.mean)} as many: "
-        f"log2 {shown(effect)}.{never(runs, targets, base, ours)}"
-    )
-    if len(faster):
-        sentence += f" The baseline at {FASTER}× diverges in {diverged} of {len(faster)} runs."
-    measure = "steps to the baseline's maximum, none / BN, against a factor of 2"
-    return by_rule_r(part, measure, LOG2, effect, sentence, null=1.0)
-
-
-def _higher_maximum(part: str, base: Tuned, batch: pd.DataFrame) -> Finding:
-    ours = by_seed(times_rate(batch, base.rate * FASTEST), VALIDATION)
-    theirs = base.by_seed(VALIDATION)
-    effect = paired_difference(ours, theirs).scaled(100)
-    sentence = (
-        f"At {FASTEST} times the baseline's best learning rate BN ends at {percent(ours.mean())} "
-        f"validation accuracy, the baseline at {percent(theirs.mean())}: {shown(effect)}."
-    )
-    measure = "final validation accuracy, BN − none"
-    return by_rule_r(joined(part, f"{FASTEST}× rate"), measure, POINTS, effect, sentence)
-
-
-def _regularizes(runs: Runs) -> Iterator[Finding]:
-    for part, chosen in measures.parts(runs, LR, DROPOUT):
-        none, batch = measures.arms(measures.ended(chosen))
-        yield _without_dropout(joined(part, "without dropout"), batch)
-        yield _gap(chosen, joined(part, "generalization gap"), none, batch)
-
-
-def _without_dropout(part: str, batch: pd.DataFrame) -> Finding:
-    without, dropped = batch[batch[DROPOUT] == 0], batch[batch[DROPOUT] > 0]
-    if without.empty or dropped.empty:
-        raise measures.MeasureError("needs runs of BN with dropout and without")
-    arms = {share: tuned(group) for share, group in split(dropped, DROPOUT).items()}
-    share = max(arms, key=lambda key: arms[key].by_seed(VALIDATION).mean())
-    ours, theirs = tuned(without).by_seed(VALIDATION), arms[share].by_seed(VALIDATION)
-    effect = paired_difference(ours, theirs).scaled(100)
-    sentence = (
-        f"BN reaches {percent(ours.mean())} validation accuracy without dropout and "
-        f"{percent(theirs.mean())} with its best dropout ({share:g}): {shown(effect)}; judged "
-        f"against a margin of {DROPOUT_MARGIN} points."
-    )
-    measure = "validation accuracy of BN, without − with the best dropout"
-    return by_rule_r(part, measure, POINTS, effect, sentence, null=-DROPOUT_MARGIN)
-
-
-def _gap(runs: Runs, part: str, none: pd.DataFrame, batch: pd.DataFrame) -> Finding:
+def _gap(runs: Evidence, none: Chosen, batch: Chosen) -> Finding:
     """Validation less training loss where the training loss first is what all runs reach."""
-    arms = [tuned(table[table[DROPOUT] == 0]) for table in (none, batch)]
+    pair = (none, batch)
     lowest = runs.history.groupby("run")["train_loss"].min()
-    matched = max(float(arm.by_seed(lowest).max()) for arm in arms)
+    finished = [arm.table.index[arm.table["status"] != DIVERGED] for arm in pair]
+    reached = [lowest.reindex(index).max() for index in finished]
+    matched = float(max(reached)) if all(map(len, finished)) else math.nan
     there = runs.history[runs.history["train_loss"] <= matched].sort_values("step")
     first = there.groupby("run").first()
     gap = first["val_loss"] - first["train_loss"]
-    theirs, ours = (arm.by_seed(gap) for arm in arms)
+    theirs, ours = (
+        pd.Series(gap.reindex(arm.table.index).to_numpy(float), index=arm.table["seed"])
+        for arm in pair
+    )
     effect = paired_difference(theirs, ours)
     sentence = (
-        f"Where the training loss reaches {matched:.3g}, validation loss lies "
+        f"Where the training loss reaches {matched:.3g}, without dropout, validation loss lies "
         f"{ours.mean():.3g} above it with BN and {theirs.mean():.3g} without: {shown(effect, 3)}."
+        f"{deaths(none, batch)}"
     )
     measure = "validation − training loss at matched training loss, none − BN"
-    return by_rule_r(part, measure, "nats", effect, sentence)
+    return by_rule_r("generalization gap", measure, "nats", effect, sentence)
 
 
-def _shuffling_helps(runs: Runs) -> Iterator[Finding]:
-    for part, chosen in measures.parts(runs, LR, RESHUFFLE):
-        gains = []
-        for arm in measures.arms(measures.ended(chosen)):
-            fixed, shuffled = (arm[arm[RESHUFFLE] == value] for value in (False, True))
-            if fixed.empty or shuffled.empty:
-                raise measures.MeasureError("needs runs with fixed and with reshuffled batches")
-            gains.append(tuned(shuffled).by_seed(VALIDATION) - tuned(fixed).by_seed(VALIDATION))
-        without, with_bn = gains
-        effect = paired_difference(with_bn, without).scaled(100)
-        sentence = (
-            f"Reshuffling gains {100 * with_bn.mean():.2f} points of validation accuracy with BN "
-            f"and {100 * without.mean():.2f} without: {shown(effect)}."
+def _shuffling_helps(runs: Evidence) -> Iterator[Finding]:
+    arms = all_chosen(runs)
+    pairs = {
+        kind: (
+            arm_with(arms, {NORM: kind, RESHUFFLE: False}),
+            arm_with(arms, {NORM: kind, RESHUFFLE: True}),
         )
-        measure = "gain by reshuffling with BN − gain without"
-        yield by_rule_r(part, measure, POINTS, effect, sentence)
+        for kind in (runs.arm, runs.baseline)
+    }
+    yield gain("with BN", *pairs[runs.arm], primary=True)
+    yield gain("without BN", *pairs[runs.baseline])
+    measure = "gain by reshuffling, BN − none"
+    yield difference_of_gains("difference", measure, pairs[runs.baseline], pairs[runs.arm])
 
 
-def decay_rate(table: pd.DataFrame) -> pd.Series:
-    """By run: how fast the learning rate decays, in nats a step."""
-    return -np.log(table["schedule.rate"]) / table["schedule.every"]
+def _less_l2_faster_decay(runs: Evidence) -> Iterator[Finding]:
+    arms = all_chosen(runs)
+    table = pd.concat([arm.table for arm in arms])
+    less, more = _two(table, L2)
+    fast, slow = _two(table, EVERY)
 
+    def arm(kind: str, weight: float, every: float) -> Chosen:
+        return arm_with(arms, {NORM: kind, L2: weight, EVERY: every})
 
-def _less_l2_faster_decay(runs: Runs) -> Iterator[Finding]:
-    decay = ("schedule.rate", "schedule.every")
-    for part, chosen in measures.parts(runs, LR, L2, *decay):
-        table = measures.ended(chosen)
-        batch = table[table[NORM] == "batch"]
-        table = batch.assign(decay=decay_rate(batch).round(12))
-        rates, weights = sorted(table["decay"].unique()), sorted(table[L2].unique())
-        if len(rates) < 2 or len(weights) < 2:
-            raise measures.MeasureError("needs BN runs of two decays and two weight decays")
-        yield _two(
-            joined(part, "less L2"),
-            table[table["decay"] == rates[0]],
-            L2,
-            weights[-1],
-            weights[-2] if weights[-2] > 0 else weights[0],
-        )
-        yield _two(
-            joined(part, "faster decay"),
-            table[table[L2] == (weights[-2] if len(weights) > 2 else weights[0])],
-            "decay",
-            rates[0],
-            rates[-1],
-        )
-
-
-def _two(part: str, table: pd.DataFrame, key: str, before: float, after: float) -> Finding:
-    """Rule R on what changing one key gains."""
-    theirs, ours = (
-        tuned(table[table[key] == value]).by_seed(VALIDATION) for value in (before, after)
+    neither = arm(runs.arm, more, slow)
+    yield gain("both", neither, arm(runs.arm, less, fast), primary=True)
+    yield gain("less L2", neither, arm(runs.arm, less, slow))
+    yield gain("faster decay", neither, arm(runs.arm, more, fast))
+    measure = "gain by less L2 and faster decay, BN − none"
+    of_none, of_batch = (
+        (arm(kind, more, slow), arm(kind, less, fast)) for kind in (runs.baseline, runs.arm)
     )
+    yield difference_of_gains("difference", measure, of_none, of_batch)
+
+
+def _two(table: pd.DataFrame, key: str) -> tuple[float, float]:
+    values = sorted(table[key].unique())
+    if len(values) != 2:
+        raise MeasureError(f"needs two values of {key}, and there are {len(values)}")
+    return values[0], values[1]
+
+
+def _no_lrn(runs: Evidence) -> Iterator[Finding]:
+    arms = all_chosen(runs)
+    for part, kind in (("with BN", runs.arm), ("without BN", runs.baseline)):
+        primary = kind == runs.arm
+        on, off = (arm_with(arms, {NORM: kind, LRN: value}) for value in (True, False))
+        yield gain(part, on, off, margin=LRN_MARGIN, primary=primary)
+
+
+def _small_batches(runs: Evidence) -> Iterator[Finding]:
+    sizes: dict[float, list[Chosen]] = {}
+    for condition in conditions(runs):
+        arms = all_chosen(runs, condition=condition)
+        sizes[float(arms[0].table[BATCH_SIZE].iloc[0])] = arms
+    if len(sizes) < 2:
+        raise MeasureError("needs runs of two sizes of batches")
+    names = [arm.arm for arm in next(iter(sizes.values()))]
+    curves = {name: {} for name in names}  # type: dict[str, dict[float, Chosen]]
+    for size in sorted(sizes):
+        for arm in sizes[size]:
+            curves[arm.arm][size] = arm
+    none, batch, *others = _baseline_first(curves, runs)
+    yield _slope("", none, batch, primary=True)
+    if len(sizes) > 2:
+        yield _slope(f"without batches of {min(sizes):g}", *map(_without_least, (none, batch)))
+    for other in others:
+        yield _slope(_name(other), none, other)
+
+
+Curve = dict[float, Chosen]  # an arm at each size of the batch, ascending
+
+
+def _baseline_first(curves: dict[str, Curve], runs: Evidence) -> list[Curve]:
+    """The arm without normalization, plain BN, then the others as they come."""
+    kinds = [next(iter(curve.values())).table[NORM].iloc[0] for curve in curves.values()]
+    found = list(curves.values())
+    if not {runs.baseline, runs.arm} <= set(kinds):
+        raise MeasureError(f"needs arms with norm={runs.baseline} and norm={runs.arm}")
+    first, second = kinds.index(runs.baseline), kinds.index(runs.arm)
+    others = [curve for i, curve in enumerate(found) if i not in (first, second)]
+    return [found[first], found[second], *others]
+
+
+def _without_least(curve: Curve) -> Curve:
+    return {size: arm for size, arm in curve.items() if size > min(curve)}
+
+
+def _name(curve: Curve) -> str:
+    return next(iter(curve.values())).arm
+
+
+def _slope(part: str, none: Curve, other: Curve, *, primary: bool = False) -> Finding:
+    theirs, ours = _slopes(none), _slopes(other)
     effect = paired_difference(ours, theirs).scaled(100)
-    name = "weight decay" if key == L2 else "learning-rate decay a step"
     sentence = (
-        f"With BN, validation accuracy is {percent(ours.mean())} at {name} {after:.3g} and "
-        f"{percent(theirs.mean())} at {before:.3g}: {shown(effect)}. The paper changed seven "
-        "things at once; this is one of them alone."
+        f"Each doubling of the batch gains {100 * ours.mean():.2f} points of test accuracy with "
+        f"{_name(other)} ({_told(other)}) and {100 * theirs.mean():.2f} with {_name(none)} "
+        f"({_told(none)}): {shown(effect)}.{deaths(_everything(none), _everything(other))}"
     )
-    measure = f"validation accuracy of BN, {part.rpartition(', ')[2]} − as before"
-    return by_rule_r(part, measure, POINTS, effect, sentence)
+    measure = f"slope of test accuracy on log2 batch size, {_name(other)} − {_name(none)}"
+    return by_rule_r(part, measure, "points a doubling", effect, sentence, primary=primary)
 
 
-def _small_batches(runs: Runs) -> Iterator[Finding]:
-    """As the rule has it, over all sizes; beside it over those up to `COMPARABLE`.
-
-    At equal examples the largest batches make too few steps for the arm without BN to train, and
-    that counts for the claim although small batches have no part in it.
-    """
-    for part, chosen in measures.parts(runs, LR, BATCH_SIZE, *SCHEDULE):
-        none, batch = measures.arms(measures.ended(chosen))
-        yield _slope(part, none, batch)
-        small = [arm[arm[BATCH_SIZE] <= COMPARABLE] for arm in (none, batch)]
-        if len(small[0]) < len(none) and all(arm[BATCH_SIZE].nunique() > 1 for arm in small):
-            yield _slope(joined(part, f"batches up to {COMPARABLE}"), *small, beside=True)
+def _slopes(curve: Curve) -> pd.Series:
+    """By seed: the least-squares slope of accuracy on log2 batch size."""
+    accuracies = pd.DataFrame({size: final_accuracy(arm) for size, arm in curve.items()}).dropna()
+    x = np.array([math.log2(size) for size in accuracies.columns])
+    return (accuracies * (x - x.mean())).sum(axis=1) / ((x - x.mean()) ** 2).sum()
 
 
-def _slope(part: str, none: pd.DataFrame, batch: pd.DataFrame, *, beside: bool = False) -> Finding:
-    (theirs, theirs_told), (ours, ours_told) = (_slopes(arm, BATCH_SIZE) for arm in (none, batch))
-    effect = paired_difference(ours, theirs).scaled(100)
-    sentence = (
-        f"Each doubling of the batch gains {100 * ours.mean():.2f} points of validation "
-        f"accuracy with BN ({ours_told}) and {100 * theirs.mean():.2f} without "
-        f"({theirs_told}): {shown(effect)}."
+def _told(curve: Curve) -> str:
+    return "; ".join(
+        f"{size:g}: {percent(final_accuracy(arm).mean())}, {arm.told}"
+        for size, arm in curve.items()
     )
-    measure = "slope of best-rate validation accuracy on log2 batch size, BN − none"
-    return by_rule_r(part, measure, "points a doubling", effect, sentence, beside=beside)
 
 
-def _slopes(arm: pd.DataFrame, size: str) -> tuple[pd.Series, str]:
-    """By seed: the least-squares slope of accuracy on log2 batch size; and the accuracies."""
-    best = {count: tuned(group).by_seed(VALIDATION) for count, group in split(arm, size).items()}
-    if len(best) < 2:
-        raise measures.MeasureError("needs runs of two batch sizes")
-    accuracies = pd.DataFrame(best).dropna()
-    x = np.array([math.log2(count) for count in accuracies.columns])
-    slopes = (accuracies * (x - x.mean())).sum(axis=1) / ((x - x.mean()) ** 2).sum()
-    told = ", ".join(f"{count:g}: {percent(best[count].mean())}" for count in best)
-    return slopes, told
+def _everything(curve: Curve) -> Chosen:
+    return Chosen(_name(curve), pd.concat([arm.table for arm in curve.values()]), "")
 
 
 PLACE = 30  # among the claims
 CLAIMS = (
     Claim(
-        "fewer-steps",
-        "At the same learning rate BN needs less than half the steps, at 5 times the rate far "
-        "fewer, and at 30 times it ends more accurate.",
-        "§4.2.2, Fig. 2 and 3",
-        "Steps to the maximum of the baseline at its best learning rate η*: log2 none / BN at "
-        "η* and 5η* against 1 (half the steps); final validation accuracy at 30η*, BN − none; "
-        "rule R for each. A run that never gets there counts as the budget.",
-        "fewer_steps",
-        _fewer_steps,
-    ),
-    Claim(
         "regularizes",
-        "BN regularizes: dropout can be removed.",
+        "BN makes dropout unnecessary.",
         "§3.4",
-        "Validation accuracy of BN without dropout against its best dropout less 0.2 points; "
-        "generalization gap at matched training loss, none − BN; rule R for each.",
+        "Test accuracy of BN without dropout less that with its best dropout, rates tuned: no "
+        "worse, E(0.2 points). Secondary: generalization gap at matched training loss, none − "
+        "BN; BN without dropout less none with its best; rule R.",
         "regularization",
         _regularizes,
+        PAPER,
     ),
     Claim(
         "shuffling-helps",
-        "Reshuffling the examples helps more with BN, as it regularizes.",
+        "With BN, reshuffling the examples gains about 1%.",
         "§4.2.1",
-        "Gain in validation accuracy by reshuffling against fixed batches, BN − none; rule R.",
+        "Test accuracy of BN, reshuffled less fixed batches, rates tuned; rule R. Secondary: the "
+        "same without BN, and the difference of the two.",
         "shuffling",
         _shuffling_helps,
+        PAPER,
     ),
     Claim(
         "less-l2-faster-decay",
         "With BN a 5 times smaller L2 penalty and a 6 times faster decay of the learning rate do "
         "better.",
         "§4.2.1",
-        "Validation accuracy of BN, λ/5 − λ at the slow decay, and fast − slow decay at λ/5; "
-        "rule R for each.",
+        "Test accuracy of BN, both changed less neither, rates tuned; rule R. Secondary: each "
+        "change alone; the gain with BN less that without.",
         "weight_decay",
         _less_l2_faster_decay,
+        PAPER,
+    ),
+    Claim(
+        "no-lrn",
+        "BN makes local response normalization (LRN) needless.",
+        "§4.2.1",
+        "Test accuracy of BN without LRN less with it, rates tuned: no worse, E(0.5 points). "
+        "Secondary: the same without BN.",
+        "lrn",
+        _no_lrn,
+        PAPER,
     ),
     Claim(
         "small-batches",
         "BN suffers from small batches.",
         "later work: Batch Renormalization, Group Normalization",
-        "Slope of best-rate validation accuracy on log2 batch size, BN − none; rule R.",
+        "Slope of test accuracy on the log2 of the batch at equal numbers of examples, rates "
+        "tuned, BN − none; rule R. Secondary: without the smallest batch; other norms − none.",
         "batch_size",
         _small_batches,
+        PAPER,
     ),
 )

@@ -32,12 +32,14 @@ def claims_table(judgements: Sequence[Judgement]) -> pd.DataFrame:
 def headline(table: pd.DataFrame) -> pd.Series:
     """How many primary parts have which verdict, after Holm's correction.
 
-    Of the claims that runs judge; claims that are mathematics, secondary parts and runs with other
-    settings than the preset's are not counted.
+    Of the claims that runs judge, each once, also where two presets bear on it; claims that are
+    mathematics, secondary parts and runs with other settings than the preset's are not counted.
     """
-    primary = table["primary"] | (table["verdict"] == NOT_RUN)
-    counted = primary & (table["settings"] == "") & (table["sweep"] != "")
-    return table.loc[counted, "verdict_holm"].value_counts()
+    counted = table[(table["settings"] == "") & (table["sweep"] != "")]
+    primary = counted[counted["primary"]]
+    others = counted[~counted["claim"].isin(primary["claim"]) & (counted["verdict"] == NOT_RUN)]
+    found = pd.concat([primary, others.drop_duplicates("claim")])
+    return found["verdict_holm"].value_counts()
 
 
 def _rows(judgement: Judgement) -> list[dict[str, Any]]:
