@@ -1,11 +1,13 @@
 """Made-up runs for tests of the analysis: tables as loading makes them, without folders."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bnexp.analysis.evidence import Evidence, evidence
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import with_names
 from bnexp.folders.runs import FINISHED, HISTORY_COLUMNS, PROBE_COLUMNS
@@ -104,3 +106,51 @@ def noise(arm: str, seed: int) -> float:
 def rising(final: float, steps: int = 30, start: float = 0.1) -> list[float]:
     """Accuracies that rise evenly to the final one."""
     return list(np.linspace(start, final, steps))
+
+
+def reported(
+    one: Mapping[str, Any], arm: str, *, part: str = "tuned", condition: str = "", **record: Any
+) -> dict[str, Any]:
+    """A run as a report run of a trial's arm; `record` goes over what the arm has in trial.json."""
+    return {**one, "reported": (condition, part, arm, record)}
+
+
+def trial_of(made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """trial.json of runs that `reported` marks."""
+    conditions: dict[str, dict[str, dict[str, Any]]] = {}
+    for i, one in enumerate(made):
+        if "reported" not in one:
+            continue
+        condition, part, arm, changes = one["reported"]
+        row = one["row"]
+        score = row["final_val_accuracy"]
+        arms = conditions.setdefault(condition, {}).setdefault(part, {})
+        record = arms.setdefault(
+            arm,
+            {
+                "chosen": {"optimizer.lr": row["optimizer.lr"]},
+                "score": score,
+                "edges": {},
+                "tried": [{"score": score}],
+                "report": {},
+                **changes,
+            },
+        )
+        record["report"][str(row["seed"])] = f"r{i}"
+    trials = [
+        {
+            "condition": condition,
+            "parts": [
+                {"part": part, "choose_by": "accuracy", "target": None, "arms": arms}
+                for part, arms in parts.items()
+            ],
+        }
+        for condition, parts in conditions.items()
+    ]
+    return {"version": 1, "settings": {}, "plan": {}, "trials": trials}
+
+
+def trial_evidence(made: Sequence[Mapping[str, Any]]) -> Evidence:
+    """The runs with their trial, where some are marked by `reported`."""
+    found = evidence(runs(made))
+    return replace(found, trial=trial_of(made) if any("reported" in one for one in made) else None)

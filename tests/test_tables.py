@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from synthetic import run, runs
-from test_claims import fewer_steps, higher_accuracy
+from test_claims import higher_accuracy
+from test_claims_recipe import fewer_steps
 
 from bnexp.analysis import measures, tables
 from bnexp.analysis.claims.deep import figure3
@@ -54,7 +55,7 @@ def test_figure_3_for_people():
     made = runs(list(fewer_steps(1, 3)))
     [(part, chosen)] = measures.parts(made, "optimizer.lr")
     text = tables.figure3_text(figure3(chosen).assign(network=part))
-    assert list(text["learning rate"]) == ["0.1 (1×)", "0.5 (5×)", "3 (30×)"] * 2
+    assert list(text["learning rate"]) == ["0.07 (1×)", "0.35 (5×)", "2.1 (30×)"] * 2
     assert list(text["steps to the baseline's maximum"])[1] == "> 3000 (0/3)"
     assert "network" not in text
 
