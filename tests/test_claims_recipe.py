@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -352,3 +353,18 @@ def test_a_claim_of_two_presets_is_counted_once():
     assert headline(table).to_dict() == {SUPPORTED: 1}
     table = claims_table([Judgement(one, [], "no runs"), Judgement(other, [], "no runs")])
     assert headline(table).to_dict() == {NOT_RUN: 1}
+
+
+@pytest.mark.parametrize(
+    ("key", "column"),
+    [
+        (("regularizes", "regularization"), "model.dropout"),
+        (("no-lrn", "lrn"), "model.lrn"),
+        (("less-l2-faster-decay", "weight_decay"), "schedule.every"),
+    ],
+)
+def test_runs_without_the_setting_in_question_say_so(key: tuple[str, str], column: str):
+    made = trial_evidence(list(SCENARIOS[key](1, 6)))
+    lacking = replace(made, runs=made.runs.drop(columns=column))
+    with pytest.raises(MeasureError, match=column):
+        list(BY_SWEEP[key].judge(lacking))

@@ -58,7 +58,9 @@ def arm_with(arms: Sequence[Chosen], settings: Mapping[str, Any]) -> Chosen:
     having = [
         arm
         for arm in arms
-        if all((arm.table[key] == value).all() for key, value in settings.items())
+        if all(
+            key in arm.table and (arm.table[key] == value).all() for key, value in settings.items()
+        )
     ]
     if len(having) != 1:
         told = ", ".join(f"{key}={value}" for key, value in settings.items())

@@ -54,6 +54,8 @@ def _by_dropout(
     """By share of dropout: the arms' report runs, and their scores in tuning."""
     pairs, scores = {}, {}
     conditions(runs)
+    if DROPOUT not in runs.runs:
+        raise MeasureError(f"the runs have no {DROPOUT}")
     for part in (runs.trial or {})["trials"][0]["parts"]:
         name = part["part"]
         none, batch = runs.chosen(name, ACCURACY)
@@ -133,7 +135,7 @@ def _less_l2_faster_decay(runs: Evidence) -> Iterator[Finding]:
 
 
 def _two(table: pd.DataFrame, key: str) -> tuple[float, float]:
-    values = sorted(table[key].unique())
+    values = sorted(table[key].dropna().unique()) if key in table else []
     if len(values) != 2:
         raise MeasureError(f"needs two values of {key}, and there are {len(values)}")
     return values[0], values[1]

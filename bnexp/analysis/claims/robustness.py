@@ -137,7 +137,7 @@ def _higher_learning_rate(runs: Evidence) -> Iterator[Finding]:
     for part, chosen in measures.parts(runs, LR):
         none, batch = runs.arms(measures.ended(chosen))
         first = none.iloc[0]
-        primary = first[ACTIVATION] == "sigmoid" and first[STDDEV] == PUBLISHED
+        primary = first.get(ACTIVATION) == "sigmoid" and first.get(STDDEV) == PUBLISHED
         yield _rates(chosen, part, none, batch, None, primary=bool(primary))
         if none[STEPS].min() > EARLY and (chosen.history["step"] == EARLY).any():
             yield _rates(chosen, joined(part, f"step {EARLY}"), none, batch, EARLY)
@@ -177,7 +177,7 @@ def _rates(
 def _init_robust(runs: Evidence) -> Iterator[Finding]:
     for part, chosen in measures.parts(runs, LR, *INIT):
         none, batch = runs.arms(measures.ended(chosen))
-        primary = none[ACTIVATION].iloc[0] == "sigmoid"
+        primary = none.iloc[0].get(ACTIVATION) == "sigmoid"
         yield _range(joined(part, "range"), gaussian(none), gaussian(batch), primary=bool(primary))
         theirs, ours = (_good_cells(table) for table in (none, batch))
         effect = paired_difference(ours, theirs)
