@@ -1,6 +1,7 @@
 """Figures: what is drawn, when nothing is, what captions say; no text is cut or overlaps."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic import NOISE, rising, run, runs
-from test_claims import SCENARIOS, activations
+from test_claims import activations
+from test_claims_mechanism import BY_ID, SCENARIOS, found
 
 from bnexp.analysis import figures, style
 from bnexp.analysis.claims.judge import judge
+from bnexp.analysis.claims.model import POINTS, Judgement, by_rule_e
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import panels
 from bnexp.analysis.loading import Runs
+from bnexp.analysis.statistics import t_interval
 from bnexp.folders.runs import DIVERGED, FAILED
 
 ARMS = ("none", "batch")
@@ -255,26 +259,56 @@ def test_networks_of_different_depth_are_no_sweep_over_depth():
 
 
 def all_claims() -> list[Drawing]:
-    made = [one for i, claim in enumerate(SCENARIOS) for one in SCENARIOS[claim](i % 3 - 1, 5)]
-    merged = runs([{**one, "row": {**one["row"]}} for one in made])
-    return figures.claims_figures(claims_table(judge(merged)))
+    """Of claims with all verdicts; one of them from runs with other settings."""
+    judgements = [
+        Judgement(BY_ID[name], found(name, scenario(i % 3 - 1)))
+        for i, (name, scenario) in enumerate(SCENARIOS.items())
+    ]
+    claim = replace(BY_ID["jacobian"], id="equal")
+    effect = t_interval([0.1, -0.1, 0.2, 0.0, -0.2, 0.1])
+    equal = by_rule_e("", "accuracy", POINTS, effect, "Seen.", 0.5, primary=True)
+    judgements.append(Judgement(claim, [equal]))
+    judgements.append(replace(judgements[0], settings=["trainer.steps"]))
+    return figures.claims_figures(claims_table(judgements))
+
+
+def forest_rows(drawing: Drawing) -> list[str]:
+    axes = drawing.figure.axes
+    return [label.get_text() for axis in axes for label in axis.get_yticklabels()]
 
 
 def test_the_forest_has_a_row_per_judged_part_and_a_panel_per_unit():
-    [drawing] = all_claims()
-    table = claims_table(judge(runs(list(SCENARIOS["higher-accuracy"](1, 5)))))
-    assert len(figures.claims_figures(table)) == 1
-    rows = [label.get_text() for axis in drawing.figure.axes for label in axis.get_yticklabels()]
-    assert "small-batches" in rows
-    assert len(rows) == len(set(rows)) == 20
+    drawing, apart = all_claims()
+    rows = forest_rows(drawing)
+    assert {"jacobian", "equal", "moving-average-lag: decay 0.999"} <= set(rows)
+    assert "large-weights-small-gradients: none" not in rows  # it stands beside
+    assert len(rows) == len(set(rows)) == 28
     assert [axis.get_xlabel() for axis in drawing.figure.axes] == [
-        "log2 of a ratio (1: twofold)",
-        "percentage points",
-        "nats",
-        "points a doubling",
         "exponent",
+        "log2 of a ratio (1: twofold)",
+        "nats",
         "norm",
+        "percentage points",
     ]
+    verdicts = {text.get_text() for text in drawing.figure.legends[0].get_texts()}
+    assert verdicts == set(style.VERDICT_STYLES)
+    assert apart.name == "claims_forest_settings"
+    assert forest_rows(apart) == [
+        "large-weights-small-gradients: batch",
+        "large-weights-small-gradients: batch, ‖W‖",
+    ]
+
+
+def test_primary_parts_are_filled():
+    markers = [
+        line
+        for axis in all_claims()[1].figure.axes
+        for line in axis.lines
+        if line.get_marker() != "None"
+    ]
+    primary, secondary = (line.get_markerfacecolor() for line in markers)
+    assert primary == markers[0].get_color()
+    assert secondary == "white"
 
 
 def test_without_intervals_there_is_no_forest():

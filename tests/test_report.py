@@ -20,7 +20,17 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from bnexp.analysis import Runs, load_runs, style, tables
-from bnexp.analysis.claims.model import NOT_RUN, POINTS, Claim, Finding, Judgement
+from bnexp.analysis.claims.model import (
+    MATHEMATICS,
+    NOT_RUN,
+    PAPER,
+    POINTS,
+    PROTOCOL,
+    Claim,
+    Finding,
+    Judgement,
+    by_rule_r,
+)
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.curves import mean_curves
 from bnexp.analysis.drawing import Drawing, Saved
@@ -31,7 +41,6 @@ from bnexp.analysis.statistics import (
     INCONCLUSIVE,
     SUPPORTED,
     Estimate,
-    rule_r,
     t_interval,
 )
 from bnexp.config import scientific
@@ -102,18 +111,23 @@ def odd(found: Runs) -> Runs:
 
 
 def claim(name: str, sweep: str = "fig1") -> Claim:
-    return Claim(name, f"Statement of {name}.", "§3", "rule R", sweep, lambda runs: [])
+    section = PAPER if sweep else MATHEMATICS
+    return Claim(name, f"Statement of {name}.", "§3", "rule R", sweep, lambda runs: [], section)
 
 
-def finding(values: list[float], part: str = "", *, beside: bool = False) -> Finding:
+def finding(
+    values: list[float], part: str = "", *, primary: bool = True, beside: bool = False
+) -> Finding:
     effect = t_interval(values)
     sentence = f"Seen {part} {values[0]}."
-    return Finding(part, "accuracy", POINTS, effect, rule_r(effect), sentence, beside=beside)
+    return by_rule_r(
+        part, "accuracy", POINTS, effect, sentence, primary=primary and not beside, beside=beside
+    )
 
 
 def judgements() -> list[Judgement]:
-    """A claim for each verdict, one in parts that disagree, and one checked exactly."""
-    up, down, wide = [1.0, 1.1, 1.2], [-1.0, -1.1, -1.2], [-5.0, 1.0, 6.0]
+    """A claim for each verdict, one in parts that disagree, one checked exactly, one apart."""
+    up, down, wide = [1.0, 1.1, 1.2] * 2, [-1.0, -1.1, -1.2] * 2, [-5.0, 1.0, 6.0] * 2
     exact = Estimate(200, 3.1e-13, np.nan, np.nan, np.nan)
     error = Finding("", "error", "relative", exact, SUPPORTED, "Small.", null=None)
     return [
@@ -122,7 +136,15 @@ def judgements() -> list[Judgement]:
         Judgement(claim("up"), [finding(up), finding(down, "other", beside=True)]),
         Judgement(claim("down"), [finding(down)]),
         Judgement(claim("wide"), [finding(wide, IMAGE)]),
-        Judgement(claim("mixed"), [finding(up, "a"), finding(wide, "b"), finding(up, "c")]),
+        Judgement(
+            claim("mixed"),
+            [
+                finding(up, "a", primary=False),
+                finding(wide, "b"),
+                finding(up, "c", primary=False),
+            ],
+        ),
+        Judgement(claim("mine"), [finding(up)], settings=["trainer.steps", IMAGE]),
     ]
 
 
@@ -267,21 +289,25 @@ def test_the_table_of_runs_has_a_row_and_a_link_each(found, tmp_path):
 
 def test_claims_that_were_run_come_first_then_the_exact_ones():
     views = verdicts.claim_views(claims_table(judgements()))
-    assert [view.id for view in views] == ["up", "down", "wide", "mixed", "exact", "absent"]
+    known = ["up", "down", "wide", "mixed", "exact", "mine", "absent"]
+    assert [view.id for view in views] == known
     texts = {view.id: [badge.text for badge in view.badges] for view in views}
     assert texts["up"] == [SUPPORTED]
     assert texts["down"] == [CONTRADICTED]
     assert texts["wide"] == [INCONCLUSIVE]
-    assert texts["mixed"] == [f"2 {SUPPORTED}", f"1 {INCONCLUSIVE}"]
+    assert texts["mixed"] == [INCONCLUSIVE]
+    assert [badge.text for badge in views[3].secondary] == [f"2 {SUPPORTED}"]
+    assert [part for part, _ in views[3].sentences] == ["b", "a", "c"]
     assert texts["absent"] == [NOT_RUN]
     assert [part.name for part in views[0].beside] == ["other"]
     assert views[4].parts[0].holm is None
 
 
 def test_a_verdict_lost_to_the_correction_is_said():
-    barely = [finding([1.0, 1.3, 0.8], str(i)) for i in range(5)]
-    assert {part.verdict for part in barely} == {SUPPORTED}
-    [view] = verdicts.claim_views(claims_table([Judgement(claim("many"), barely)]))
+    barely = finding([1.0, 1.3, 0.8, -0.2, 0.9, 0.1])
+    assert (barely.verdict, 0.01 < barely.p < 0.05) == (SUPPORTED, True)
+    absent = [Judgement(claim(f"absent {i}"), [], "no runs") for i in range(9)]
+    [view, *_] = verdicts.claim_views(claims_table([Judgement(claim("many"), [barely]), *absent]))
     assert [badge.text for badge in view.badges] == [SUPPORTED]
     assert [badge.text for badge in view.holm] == [INCONCLUSIVE]
 
@@ -571,6 +597,13 @@ def test_claims_open_to_their_parts_and_absent_ones_say_what_to_run(page):
     assert row.get_by_role("table").is_hidden()
     row.locator("summary").click()
     assert row.locator("tbody tr").count() == 3
+    assert row.locator("tbody tr").first.get_by_text("primary").is_visible()
+    assert row.get_by_text(PROTOCOL).is_visible()
+    judged = page.get_by_text("By their primary parts, after Holm’s correction:")
+    assert judged.inner_text().endswith(" 1 supported, 1 contradicted, 2 inconclusive, 1 not run.")
+    mine = page.locator("details.claim", has_text="Statement of mine.")
+    assert f"your settings: trainer.steps, {IMAGE}" in mine.inner_text()
+    assert "§3" not in mine.inner_text()
     assert page.get_by_text("python -m bnexp.run experiment=fig1").is_hidden()
     page.locator("details.absent summary").click()
     assert page.get_by_text("python -m bnexp.run experiment=fig1").is_visible()

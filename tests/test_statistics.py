@@ -99,13 +99,13 @@ def test_bootstrap_of_censored_steps():
 @pytest.mark.parametrize(
     ("low", "high", "n", "null", "verdict"),
     [
-        (0.1, 0.3, 3, 0, SUPPORTED),
-        (-0.3, -0.1, 5, 0, CONTRADICTED),
-        (-0.1, 0.3, 5, 0, INCONCLUSIVE),
-        (0.0, 0.3, 5, 0, INCONCLUSIVE),
-        (0.1, 0.3, 2, 0, INCONCLUSIVE),
-        (0.1, 0.3, 3, 0.2, INCONCLUSIVE),
-        (0.1, 0.3, 3, 0.4, CONTRADICTED),
+        (0.1, 0.3, 6, 0, SUPPORTED),
+        (-0.3, -0.1, 6, 0, CONTRADICTED),
+        (-0.1, 0.3, 6, 0, INCONCLUSIVE),
+        (0.0, 0.3, 6, 0, INCONCLUSIVE),
+        (0.1, 0.3, 5, 0, INCONCLUSIVE),
+        (0.1, 0.3, 6, 0.2, INCONCLUSIVE),
+        (0.1, 0.3, 6, 0.4, CONTRADICTED),
         (np.nan, np.nan, 1, 0, INCONCLUSIVE),
     ],
 )
@@ -128,7 +128,7 @@ def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p):
     assert (np.diff(corrected[np.argsort(p, kind="stable")]) >= 0).all()
 
 
-@given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=9))
+@given(st.lists(st.floats(-1e3, 1e3), min_size=6, max_size=9))
 def test_rule_r_and_p_value_agree(values):
     effect = statistics.t_interval(values)
     if abs(statistics.p_value(effect) - 0.05) > 1e-6:

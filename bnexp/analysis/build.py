@@ -19,12 +19,12 @@ from bnexp.analysis.cache import FOLDER, Cache
 from bnexp.analysis.claims import exact
 from bnexp.analysis.claims.deep import figure3
 from bnexp.analysis.claims.judge import judge
-from bnexp.analysis.claims.model import NOT_RUN, VERDICTS, Finding
+from bnexp.analysis.claims.model import Finding
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.drawing import Saved
 from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
-from bnexp.analysis.report import Section, write_report
+from bnexp.analysis.report import Section, verdicts, write_report
 from bnexp.analysis.report.data import MAX_GROUPS, as_json, curves_data
 from bnexp.analysis.statistics import Estimate
 from bnexp.config import nearest
@@ -315,10 +315,4 @@ def _print_sweep(section: Section) -> None:
 
 
 def _print_verdicts(claims: pd.DataFrame) -> None:
-    judged = claims[~claims["beside"] & (claims["verdict"] != NOT_RUN)]
-    for _, row in judged.iterrows():
-        name = f"{row['claim']}: {row['part']}".removesuffix(": ")
-        print(f"{row['verdict']:12}  {name}")
-    counts = claims.loc[~claims["beside"], "verdict"].value_counts()
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
-    print(f"claims: {told}\n")
+    print("\n".join(verdicts.printed(claims)), end="\n\n")

@@ -8,11 +8,10 @@ from typing import Any
 from bnexp.analysis.evidence import Evidence
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import CONTENT
-from bnexp.analysis.reading import flatten
 from bnexp.analysis.versions import in_todays_words
 from bnexp.config import ConfigError, scientific
 from bnexp.config.compose import composed_sweep
-from bnexp.config.options import SOURCE
+from bnexp.config.options import GROUPS, SOURCE
 from bnexp.config.places import definitions
 from bnexp.folders import trials
 
@@ -43,20 +42,22 @@ def _short(key: str) -> str:
     head, found, tail = key.partition(".arms.")
     if not (found and head.startswith("conditions.")):
         return key
-    return tail.partition(".")[2] if tail.startswith("norm=") else tail
+    places = [tail.rfind(f".{group}.") for group in GROUPS]
+    return tail[max(places) + 1 :]
 
 
 @cache
 def _wanted(preset: str) -> "dict[str, Any] | frozenset[Row]":
     """What a preset asks for: the settings of its trial, or its runs."""
-    from bnexp.sweeps.trial import asked
-    from bnexp.sweeps.trial_sweeper import TrialSweeper
-
     with composed_sweep([f"experiment={preset}"]) as sweeper:
+        # not before: Hydra loads the class that sweepers derive from a second time
+        from bnexp.sweeps.trial import asked
+        from bnexp.sweeps.trial_sweeper import TrialSweeper
+
         if isinstance(sweeper, TrialSweeper):
             return asked(sweeper.trials(sweeper.arguments), sweeper.settings)
         jobs = sweeper.jobs(sweeper.arguments)
-    return frozenset(_row(in_todays_words(flatten(scientific(job.config)))) for job in jobs)
+    return frozenset(_row(in_todays_words(scientific(job.config))) for job in jobs)
 
 
 Row = tuple[tuple[str, str], ...]

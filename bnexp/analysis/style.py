@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.colors import to_hex, to_rgb
 
-from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from bnexp.analysis.statistics import CONTRADICTED, EQUAL, INCONCLUSIVE, SUPPORTED
 from bnexp.config import ConfigError
 from bnexp.config.options import TARGET
 from bnexp.config.places import definitions
@@ -21,6 +21,7 @@ DIVERGED_COLOUR = "#E00000"
 HEAT = "cividis"
 VERDICT_STYLES = {
     SUPPORTED: ("#009E73", "o"),
+    EQUAL: ("#56B4E9", "^"),
     CONTRADICTED: ("#CC79A7", "s"),
     INCONCLUSIVE: ("#777777", "D"),
 }

@@ -123,18 +123,27 @@ def figure3_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def claims_text(claims: pd.DataFrame) -> pd.DataFrame:
-    """The table of claims for people: a row per judged part."""
-    judged = claims[~claims["beside"]]
+    """The table of claims for people: a row per judged part.
+
+    Those of runs with other settings than the preset's come last, and are not the paper's.
+    """
+    judged = claims[~claims["beside"]].sort_values(
+        "settings", key=lambda column: column != "", kind="stable"
+    )
     return pd.DataFrame(
         {
             "claim": judged["claim"],
             "part": judged["part"],
+            "primary": judged["primary"].map({True: "yes", False: ""}),
             "verdict": judged["verdict"],
-            "after Holm": judged["verdict_holm"].where(judged["p"].notna(), ""),
+            "after Holm": judged["verdict_holm"].where(judged["p_holm"].notna(), ""),
             "effect": [_effect(row) for _, row in judged.iterrows()],
+            "could tell": ["" if np.isnan(one) else f"{one:.2g}" for one in judged["detectable"]],
             "n": judged["n"],
             "what was seen": judged["sentence"],
-            "source": judged["source"],
+            "source": judged["source"].where(judged["settings"] == "", ""),
+            "your settings": judged["settings"],
+            "protocol": judged["protocol"],
         }
     )
 

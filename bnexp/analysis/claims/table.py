@@ -6,8 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bnexp.analysis.claims.model import NOT_RUN, OWN, PROTOCOL, Finding, Judgement
-from bnexp.analysis.statistics import CONFIDENCE, INCONCLUSIVE, NO_ESTIMATE, detectable, holm
+from bnexp.analysis.claims.model import MATHEMATICS, NOT_RUN, OWN, PROTOCOL, Finding, Judgement
+from bnexp.analysis.statistics import (
+    CONFIDENCE,
+    CONTRADICTED,
+    INCONCLUSIVE,
+    NO_ESTIMATE,
+    SUPPORTED,
+    detectable,
+    holm,
+)
 
 
 def claims_table(judgements: Sequence[Judgement]) -> pd.DataFrame:
@@ -33,13 +41,27 @@ def headline(table: pd.DataFrame) -> pd.Series:
     """How many primary parts have which verdict, after Holm's correction.
 
     Of the claims that runs judge, each once, also where two presets bear on it; claims that are
-    mathematics, secondary parts and runs with other settings than the preset's are not counted.
+    mathematics, the user's own, secondary parts and runs with other settings than the preset's are
+    not counted.
     """
-    counted = table[(table["settings"] == "") & (table["sweep"] != "")]
+    counted = table[(table["settings"] == "") & (table["sweep"] != "") & (table["section"] != OWN)]
     primary = counted[counted["primary"]]
     others = counted[~counted["claim"].isin(primary["claim"]) & (counted["verdict"] == NOT_RUN)]
     found = pd.concat([primary, others.drop_duplicates("claim")])
     return found["verdict_holm"].value_counts()
+
+
+WORST_FIRST = (CONTRADICTED, INCONCLUSIVE, NOT_RUN, SUPPORTED)
+
+
+def exactly(table: pd.DataFrame) -> pd.Series:
+    """How many claims that are mathematics have which verdict, the worst of their parts."""
+    checked = table[(table["section"] == MATHEMATICS) & (table["verdict"] != "")]
+    return checked.groupby("claim")["verdict"].agg(_worst).value_counts()
+
+
+def _worst(verdicts: pd.Series) -> str:
+    return min(verdicts, key=WORST_FIRST.index)
 
 
 def _rows(judgement: Judgement) -> list[dict[str, Any]]:

@@ -22,18 +22,30 @@ LINEAR_TO = {POINTS: 2.0}  # beyond, the axis is logarithmic
 def forest(claims: pd.DataFrame) -> Iterator[Drawing]:
     """A row per judged part of a claim, a panel per unit; none if none has an interval.
 
+    Runs with other settings than their preset's have a figure of their own.
+
     Args:
         claims: as `claims_table` makes it.
     """
     table = claims[~claims["beside"] & claims["low"].notna()]
-    if table.empty:
-        return
+    apart = table["settings"] != ""
+    if not apart.all():
+        yield Drawing("claims_forest", "Effects of all claims", *_drawn(table[~apart]))
+    if apart.any():
+        caption, figure = _drawn(table[apart])
+        keys = "; ".join(table.loc[apart, "settings"].unique())
+        told = f"{caption} Not counted for the claims, as the runs differ in: {keys}."
+        yield Drawing("claims_forest_settings", "Effects under your settings", told, figure)
+
+
+def _drawn(table: pd.DataFrame) -> tuple[str, Figure]:
     caption = (
         "The effect of every judged part of a claim with its 95% Student-t interval over seeds; "
-        "right of the dashed line is the direction claimed. Circle: supported; square: "
-        f"contradicted; diamond: inconclusive; n = {_range(table['n'])} seeds."
+        "right of the dashed line is the direction claimed. Filled: the claim's primary part, "
+        "after Holm's correction. Circle: supported; triangle: equal; square: contradicted; "
+        f"diamond: inconclusive; n = {_range(table['n'])} seeds."
     )
-    yield Drawing("claims_forest", "Effects of all claims", caption, _draw(table))
+    return caption, _draw(table)
 
 
 def _range(counts: pd.Series) -> str:
@@ -52,7 +64,7 @@ def _draw(table: pd.DataFrame) -> Figure:
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=verdict)
         for verdict, (colour, marker) in style.VERDICT_STYLES.items()
-        if verdict in set(table["verdict"])
+        if verdict in set(table["verdict_holm"])
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
@@ -60,9 +72,10 @@ def _draw(table: pd.DataFrame) -> Figure:
 
 def _panel(axis: Axes, table: pd.DataFrame, unit: str) -> None:
     for y, (_, row) in enumerate(table.iterrows()):
-        colour, marker = style.VERDICT_STYLES[row["verdict"]]
+        colour, marker = style.VERDICT_STYLES[row["verdict_holm"]]
+        inside = colour if row["primary"] else "white"
         axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.5)
-        axis.plot(row["effect"], y, marker, color=colour, markersize=5)
+        axis.plot(row["effect"], y, marker, color=colour, markerfacecolor=inside, markersize=5)
         axis.plot([row["null"], row["null"]], [y - 0.45, y + 0.45], "--", color="#333333", lw=1)
     names = [f"{row['claim']}: {row['part']}".removesuffix(": ") for _, row in table.iterrows()]
     axis.set_yticks(range(len(table)), names)

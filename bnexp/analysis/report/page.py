@@ -84,6 +84,7 @@ def write_report(
         command=command,
         **_facts(found, out),
         claims=verdicts.claim_views(claims),
+        verdict_totals=verdicts.totals(claims),
         overview=[_figure(figure) for figure in overview],
         sections=[_section(section) for section in sections],
         max_groups=data.MAX_GROUPS,
