@@ -353,7 +353,8 @@ def test_the_notebooks_example_runs(reference, monkeypatch):
     names: dict = {}
     exec("\n".join(statements), names)
     compared = names["compare"](names["runs"], "test_accuracy")
-    assert list(compared["verdict"]) == ["supported", "supported"]
+    assert (compared["difference"] > 0).all()
+    assert list(compared["verdict"]) == ["inconclusive", "inconclusive"]  # three seeds
     assert eval(last, names)._repr_png_().startswith(b"\x89PNG")
 
 
