@@ -9,12 +9,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import SMALL, environment
 from scipy import stats
 from synthetic import rising
 from synthetic_trial import trial
 
+from bnexp.analysis import load_runs
+from bnexp.analysis.build import Options, _section, draw_sweep
+from bnexp.analysis.report import write_report
 from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, MIN_JUDGED, SUPPORTED
 from bnexp.analysis.trials import common_target, effects, scores_of, sentences
 from bnexp.config import ConfigError
@@ -294,6 +298,14 @@ def test_a_trial_that_is_killed_five_times_ends_as_one_that_is_not(tmp_path, npz
     assert last.returncode == 0, last.stderr
     assert kills >= 3
     assert result(killed) == result(whole)
+
+    loaded = load_runs(whole / "trial")
+    drawn = draw_sweep(loaded, "trial", tmp_path, Options(formats=("svg",)))
+    section = _section("trial", loaded, drawn)
+    page = write_report(tmp_path, loaded, [section], pd.DataFrame(), [], "").read_text()
+    assert "<h2>Is it worth it? The trial trial</h2>" in page
+    assert drawn["trial"][0] in page and "norm=batch against norm=none" in page
+    assert "could tell" in (tmp_path / "tables" / "trial_trial.md").read_text()
 
     other = subprocess.run(
         command(whole, npz, "trainer.batch_size=30"),

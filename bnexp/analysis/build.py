@@ -22,11 +22,13 @@ from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.model import Finding
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.drawing import Saved
+from bnexp.analysis.evidence import trial_of
 from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, verdicts, write_report
 from bnexp.analysis.report.data import MAX_GROUPS, as_json, curves_data
 from bnexp.analysis.statistics import Estimate
+from bnexp.analysis.trials import effects, effects_text, sentences
 from bnexp.config import nearest
 from bnexp.config.errors import reason
 from bnexp.config.places import use_folder
@@ -151,7 +153,7 @@ def _made(sweeps: Mapping[str, Runs], out: Path, options: Options) -> dict[str, 
     memory = memo.Memo(out / ".cache" / "report.json")
     stems = file_stems(sweeps)
     keys = {
-        sweep: memo.content(runs, options, stems[sweep], parts.own_code())
+        sweep: memo.content(runs, options, stems[sweep], parts.own_code(), trial_of(runs))
         for sweep, runs in sweeps.items()
     }
     keys[EXACT] = memo.code()
@@ -254,6 +256,10 @@ def draw_sweep(runs: Runs, stem: str, out: Path, options: Options) -> dict[str, 
     if len(steps):
         text["figure3"] = tables.figure3_text(steps)
         written += tables.write_table(out / "tables" / f"{stem}_figure3", steps, text["figure3"])
+    lines, shown = _trial(runs)
+    if lines:
+        text["effects"] = effects_text(shown)
+        written += tables.write_table(out / "tables" / f"{stem}_trial", shown, text["effects"])
     drawn = figures.sweep_figures(runs, options.metrics, options.x)
     saved = [drawing.save(out / "figures", options.formats, f"{stem}_") for drawing in drawn]
     curves = curves_data(runs)
@@ -263,7 +269,17 @@ def draw_sweep(runs: Runs, stem: str, out: Path, options: Options) -> dict[str, 
         "files": [str(path) for path in written] + [path for one in saved for path in one.files],
         "curves": as_json(curves) if curves else "",
         "omitted": max(0, curves["total"] - MAX_GROUPS) if curves else 0,
+        "trial": lines,
     }
+
+
+def _trial(runs: Runs) -> tuple[list[str], pd.DataFrame]:
+    """What came out of a sweep's trial, in lines and as a table; nothing where it is no trial."""
+    record = trial_of(runs)
+    if record is None or not record["trials"]:
+        return [], pd.DataFrame()
+    table = effects(record, runs)
+    return sentences(record, table), table
 
 
 def _section(sweep: str, runs: Runs, made: Mapping[str, Any]) -> Section:
@@ -279,6 +295,8 @@ def _section(sweep: str, runs: Runs, made: Mapping[str, Any]) -> Section:
         figure3=text.get("figure3", pd.DataFrame()),
         curves=made["curves"],
         omitted=made["omitted"],
+        trial=made["trial"],
+        effects=text.get("effects", pd.DataFrame()),
     )
 
 
@@ -307,6 +325,8 @@ def _print_sweep(section: Section) -> None:
         print(f"{section.trouble}\n")
         print(f"{section.sweep}: {section.trouble}", file=sys.stderr)
         return
+    if section.trial:
+        print("\n".join(section.trial), end="\n\n")
     print(text.head(PRINTED_ROWS).to_markdown(index=False))
     if len(text) > PRINTED_ROWS:
         more = len(text) - PRINTED_ROWS

@@ -217,15 +217,15 @@ def _part_lines(
 ) -> Iterator[str]:
     title = ", ".join(word for word in (one["condition"], part["part"]) if word)
     yield f"{title} (chosen by {part['choose_by']})"
-    for arm, record in part["arms"].items():
-        yield f"  {arm} chose {settings_words(record)}"
     for (at, arm), rows in table.groupby(["at", "arm"], sort=False):
         baseline = rows["baseline"].iloc[0]
         how = f"both with what {at} chose" if at else "each with its own choice"
-        yield f"  {arm} against {baseline}, {how}, n = {rows['n'].iloc[0]} fresh seeds:"
+        yield f"→ {verdict_words(rows)}"
+        yield f"  {arm} against {baseline}, {how}, on {rows['n'].iloc[0]} fresh seeds:"
         for _, row in rows.iterrows():
-            yield f"    {line(row)}"
-        yield f"  → {verdict_words(rows)}"
+            yield f"  - {line(row)}"
+    for arm, record in part["arms"].items():
+        yield f"  {arm} chose {settings_words(record)}"
 
 
 def settings_words(record: Mapping[str, Any]) -> str:
@@ -236,6 +236,31 @@ def settings_words(record: Mapping[str, Any]) -> str:
         for key, value in record["chosen"].items()
     ]
     return ", ".join(told) or "nothing, as it has none of the settings"
+
+
+def effects_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The effects for people: a row for each arm and measure."""
+    rows = [
+        {
+            "condition": row["condition"],
+            "part": row["part"],
+            "chosen by": row["choose_by"],
+            "all with the choice of": row["at"],
+            "arm": row["arm"],
+            "against": row["baseline"],
+            "measure": MEASURES[row["measure"]],
+            "unit": "points" if row["measure"] == ACCURACY else "log2 ratio",
+            "effect": f"{row['effect']:+.3g} [{row['low']:.3g}, {row['high']:.3g}]",
+            "n": row["n"],
+            "p": f"{row['p']:.2g}",
+            "could tell": f"{row['detectable']:.2g}",
+            "verdict": row["verdict"],
+        }
+        for _, row in table.iterrows()
+    ]
+    text = pd.DataFrame(rows)
+    empty = [name for name in text if (text[name] == "").all()]
+    return text.drop(columns=empty)
 
 
 def line(row: pd.Series) -> str:

@@ -42,6 +42,8 @@ class Section:
         figure3: steps to the baseline's maximum, for people; may be empty.
         curves: mean curves as JSON (`data.curves_data`); empty: none was ever evaluated.
         omitted: how many groups have no curve there, as they are too many.
+        trial: what came out of the sweep's trial, in lines; empty: it is no trial.
+        effects: the trial's effects, for people.
         trouble: why there is nothing of all this; empty: there is.
     """
 
@@ -53,6 +55,8 @@ class Section:
     figure3: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: str = ""
     omitted: int = 0
+    trial: Sequence[str] = ()
+    effects: pd.DataFrame = field(default_factory=pd.DataFrame)
     trouble: str = ""
 
 
@@ -148,6 +152,8 @@ def _section(section: Section) -> dict[str, Any]:
         "commands": section.commands,
         "curves": Markup(section.curves),
         "omitted": section.omitted,
+        "trial": "\n".join(section.trial),
+        "effects": _table(section.effects),
         "trouble": section.trouble,
         "figures": [_figure(figure) for figure in section.figures],
         "summary": _table(section.summary),
