@@ -9,8 +9,9 @@ import pytest
 from synthetic import noise, rising, run, runs
 
 from bnexp.analysis.claims import figure1
+from bnexp.analysis.claims import judge as judging
 from bnexp.analysis.claims.judge import all_claims, family, judge
-from bnexp.analysis.claims.model import PAPER, WHY, Finding
+from bnexp.analysis.claims.model import PAPER, WHY, Claim, Finding
 from bnexp.analysis.evidence import Evidence, evidence
 from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, SUPPORTED
 from bnexp.folders.runs import DIVERGED
@@ -150,3 +151,14 @@ def test_without_its_runs_a_claim_is_not_run():
 def test_the_family_is_that_of_the_protocol():
     ids = {section: {c.id for c in all_claims() if c.section == section} for section in "AW"}
     assert (len(ids[PAPER]), len(ids[WHY]), family()) == (19, 11, 30)
+
+
+def test_a_claim_of_ones_own_that_fails_costs_no_other(monkeypatch):
+    def broken(found: Evidence):
+        raise KeyError("lr")
+
+    own = Claim("mine", "Mine.", "me", "Rule R.", "my_sweep", broken)
+    monkeypatch.setattr(judging, "all_claims", lambda: [own, *figure1.CLAIMS])
+    first, *others = judge(runs([run({}, [0.5], sweep="my_sweep")]))
+    assert first.reason == "its judge failed: KeyError: 'lr'"
+    assert len(others) >= len(figure1.CLAIMS)

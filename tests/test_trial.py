@@ -303,7 +303,7 @@ def test_a_trial_that_is_killed_five_times_ends_as_one_that_is_not(tmp_path, npz
     drawn = draw_sweep(loaded, "trial", tmp_path, Options(formats=("svg",)))
     section = _section("trial", loaded, drawn)
     page = write_report(tmp_path, loaded, [section], pd.DataFrame(), [], "").read_text()
-    assert "<h2>Is it worth it? The trial trial</h2>" in page
+    assert "<h2>Is it worth it? trial</h2>" in page
     assert drawn["trial"][0] in page and "norm=batch against norm=none" in page
     assert "could tell" in (tmp_path / "tables" / "trial_trial.md").read_text()
 

@@ -307,4 +307,5 @@ def verdict_words(rows: pd.DataFrame) -> str:
     alike = "" if first["at"] else ", both tuned alike"
     if not told:
         return f"no difference between {first['arm']} and {first['baseline']} could be told{alike}"
-    return f"{first['arm']} is {' and '.join(told)} than {first['baseline']}{alike}"
+    words = " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
+    return f"{first['arm']} is {words} than {first['baseline']}{alike}"

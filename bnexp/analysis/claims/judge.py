@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from bnexp.analysis import parts, presets
-from bnexp.analysis.claims.model import OWN, Claim, Judgement
-from bnexp.analysis.evidence import evidence
+from bnexp.analysis.claims.model import OWN, Claim, Finding, Judgement
+from bnexp.analysis.evidence import Evidence, evidence
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import MeasureError
 from bnexp.config import ConfigError
+from bnexp.config.errors import reason
 
 
 def all_claims() -> list[Claim]:
@@ -38,6 +39,22 @@ def judge(found: Runs) -> list[Judgement]:
     return [judgement for claim in all_claims() for judgement in _judged(claim, found)]
 
 
+def _findings(claim: Claim, runs: Evidence) -> list[Finding]:
+    """What a claim's judge finds; that of a user's own may fail without an end to all others.
+
+    Raises:
+        MeasureError: the runs do not allow it, or the user's judge failed.
+    """
+    try:
+        return list(claim.judge(runs))
+    except MeasureError:
+        raise
+    except Exception as error:
+        if claim.section != OWN:
+            raise
+        raise MeasureError(f"its judge failed: {type(error).__name__}: {reason(error)}") from error
+
+
 def _judged(claim: Claim, found: Runs) -> Iterator[Judgement]:
     counted: list[tuple[str, Judgement]] = []
     apart: list[tuple[str, Judgement]] = []
@@ -47,7 +64,7 @@ def _judged(claim: Claim, found: Runs) -> Iterator[Judgement]:
         runs = evidence(found.of_sweep(sweep))
         settings = presets.claimable(runs, claim.sweep)
         try:
-            judgement = Judgement(claim, list(claim.judge(runs)), settings=settings)
+            judgement = Judgement(claim, _findings(claim, runs), settings=settings)
         except MeasureError as error:
             judgement = Judgement(claim, [], str(error), settings)
         (apart if settings else counted).append((sweep, judgement))
