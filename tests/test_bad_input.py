@@ -146,7 +146,7 @@ COMMAND_LINES = {
     "run --multirun hydra/sweeper=nothing": "unknown option hydra/sweeper=nothing",
     # --- presets
     "run experiment=quick": "did you mean 'quickstart'",
-    "run experiment=null": "choose an option by its name (activation, ",
+    "run experiment=null": "choose an option by its name (batch_size, ",
     "run experiment=[quickstart,original]": "choose an option by its name",
     "run experiment=quickstart,original": "add --multirun",
     "run +experiment=quickstart": "Multiple values for experiment",

@@ -81,5 +81,5 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytes
     client.execute()  # raises where a cell does
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in shown)
-    assert any("supported" in output.get("data", {}).get("text/plain", "") for output in shown)
+    assert any("difference" in output.get("data", {}).get("text/plain", "") for output in shown)
     assert len(load_runs(tmp_path / "outputs" / "notebook").runs) == 12

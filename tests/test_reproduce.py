@@ -87,9 +87,7 @@ def test_a_failed_preset_is_told_and_the_others_are_made(made):
     assert "=== jacobian (2 of 2)" in printed
     assert "4 finished in" in printed  # the preset's own words
     [failed] = [line for line in told.splitlines() if line.startswith("failed:")]
-    assert failed.startswith(
-        "failed: jacobian: probes.record=jacobian needs model=mlp with sigmoid"
-    )
+    assert failed.startswith("failed: jacobian: seed=0: a trial has trial.tune_seeds")
     assert "Traceback" not in told
 
 

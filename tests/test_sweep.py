@@ -159,7 +159,8 @@ def test_a_plan_tells_how_each_run_stands(compose, tmp_path):
         train_and_evaluate(jobs[2].config, jobs[2].folder, StopAt(1))
     jobs[3].folder.mkdir()
     error = {"type": "OSError", "message": "disk"}
-    runs.write_result(jobs[3].folder, {"status": runs.FAILED, "error": error})
+    failed = {"run_id": jobs[3].folder.name, "status": runs.FAILED, "error": error}
+    runs.write_result(jobs[3].folder, failed)
     (jobs[1].folder / "result.json").write_text('{"status": "fin')
 
     plan = make_plan([*jobs, jobs[0]])
