@@ -300,6 +300,8 @@ def test_a_trial_that_is_killed_five_times_ends_as_one_that_is_not(tmp_path, npz
     assert result(killed) == result(whole)
 
     loaded = load_runs(whole / "trial")
+    for part in ("figures", "tables"):
+        (tmp_path / part).mkdir()
     drawn = draw_sweep(loaded, "trial", tmp_path, Options(formats=("svg",)))
     section = _section("trial", loaded, drawn)
     page = write_report(tmp_path, loaded, [section], pd.DataFrame(), [], "").read_text()
