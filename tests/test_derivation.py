@@ -1,0 +1,163 @@
+"""A second derivation of the committed trials' verdicts: plain pandas and SciPy, from files alone.
+
+Nothing of `bnexp.analysis` or `bnexp.sweeps` is used here but to be compared with.
+"""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import ROOT
+from scipy import stats
+
+from bnexp.analysis import load_runs
+from bnexp.analysis.claims.judge import judge
+from bnexp.analysis.claims.table import claims_table
+
+COMMITTED = ROOT / "outputs" / "reference" / "protocol-2"
+CELL = ["lr", "stddev", "schedule"]
+PUBLISHED = {"stddev": 0.05, "schedule": "constant"}
+FULL, SHORT = 50000, 10000
+
+
+def table(row: dict[str, str | None], name: str) -> pd.DataFrame:
+    """A run's table, put together from its columns."""
+    columns = {key: (row[f"{name}:{key}"] or "").split() for key in (row[name] or "").split(",")}
+    return pd.read_csv(io.StringIO(pd.DataFrame(columns).to_csv(index=False)))
+
+
+def reached(history: pd.DataFrame, target: float, budget: int) -> float:
+    there = history.loc[history["val_accuracy"] >= target, "step"]
+    return float(there.iloc[0]) if len(there) else float(budget)
+
+
+def read() -> pd.DataFrame:
+    """A row for each run of the trial: what it was, and what is to be compared."""
+    rows = []
+    for packed in pq.read_table(COMMITTED / "runs.parquet").to_pylist():
+        if packed["sweep"] != "fig1":
+            continue
+        config, result = yaml.safe_load(packed["config.yaml"]), json.loads(packed["result.json"])
+        history = table(packed, "history.csv")
+        died = result["status"] == "diverged"
+        steps = config["trainer"]["steps"]
+        row = {
+            "arm": config["norm"]["kind"],
+            "lr": float(config["optimizer"]["lr"]),
+            "stddev": float(config["init"]["stddev"]),
+            "schedule": config["schedule"]["kind"],
+            "steps": steps,
+            "seed": config["seed"],
+            "validation": 0.1 if died else result["final_val_accuracy"],
+            "test": 0.1 if died else result["test_accuracy"],
+            **{target: reached(history, target, steps) for target in (0.9, 0.95, 0.97)},
+        }
+        if packed["probes.csv"]:
+            probes = table(packed, "probes.csv")
+            late = probes[(probes["probe"] == "activations") & (probes["step"] > 1000)]
+            late = late[late["layer"].astype(str) == "3"]
+            for name in ("median", "spread"):
+                row[name] = late.loc[late["statistic"] == f"{name}_move", "value"].sum()
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def best(runs: pd.DataFrame, arm: str, score: pd.Series, fixed: dict[str, object]) -> pd.DataFrame:
+    """The report runs of an arm with the best of the five best combinations."""
+    mine = runs.assign(score=score)[runs["arm"] == arm]
+    for key, value in fixed.items():
+        mine = mine[mine[key] == value]
+    tuning = mine[mine["seed"] < 100]
+    short = tuning[tuning["steps"] == SHORT].groupby(CELL)["score"].mean()
+    finalists = short.sort_values(ascending=False, kind="stable").index[:5]
+    full = tuning[tuning["steps"] == FULL].groupby(CELL)["score"].mean()
+    cell = full.reindex(finalists).sort_values(ascending=False, kind="stable").index[0]
+    report = mine[(mine["seed"] >= 100) & (mine["steps"] == FULL)].set_index(CELL).loc[cell]
+    return report.set_index("seed").sort_index()
+
+
+@pytest.fixture(scope="module")
+def runs() -> pd.DataFrame:
+    return read()
+
+
+@pytest.fixture(scope="module")
+def judged() -> pd.DataFrame:
+    found = claims_table(judge(load_runs(COMMITTED)))
+    return found[found["sweep"] == "fig1"].set_index(["claim", "part"])
+
+
+def arms(runs: pd.DataFrame, how: str, fixed: dict[str, object]):
+    score = runs["validation"] if how == "accuracy" else -np.log2(runs[0.95])
+    return (best(runs, arm, score, fixed) for arm in ("none", "batch"))
+
+
+def derive(runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
+    """By claim and part, the difference of each seed."""
+    found = {}
+    for name, fixed in (("tuned", {}), ("as published", PUBLISHED)):
+        none, batch = arms(runs, "accuracy", fixed)
+        found["higher-accuracy", name] = 100 * (batch["test"] - none["test"])
+        for path in ("median", "spread"):
+            found["stable-inputs", f"{name}, {path}"] = np.log2(none[path] / batch[path])
+        none, batch = arms(runs, "steps", fixed)
+        for target in (0.9, 0.95, 0.97):
+            ratio = np.log2(none[target] / batch[target])
+            found["faster-training", f"{name}, {target:.0%}"] = ratio
+    return found
+
+
+def test_effects_and_intervals_are_those_of_a_second_derivation(runs, judged):
+    for key, values in derive(runs).items():
+        row = judged.loc[key]
+        low, high = stats.t.interval(
+            0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values)
+        )
+        assert row["n"] == len(values) == 10
+        assert row["effect"] == pytest.approx(values.mean(), rel=1e-9), key
+        assert (row["low"], row["high"]) == pytest.approx((low, high), rel=1e-9), key
+        assert row["p"] == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-6) or (
+            row["verdict"] == "inconclusive"
+        )
+
+
+def test_verdicts_are_those_of_a_second_derivation(runs, judged):
+    """Of steps, a verdict may be less, where another convention does not give it."""
+    for (claim, part), values in derive(runs).items():
+        low, high = stats.t.interval(
+            0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values)
+        )
+        wanted = "supported" if low > 0 else "contradicted" if high < 0 else "inconclusive"
+        verdict = judged.loc[(claim, part), "verdict"]
+        assert verdict == wanted or (claim == "faster-training" and verdict == "inconclusive")
+
+
+def test_the_committed_table_is_that_of_the_committed_runs(judged):
+    kept = pd.read_csv(COMMITTED / "claims.csv", keep_default_na=False)
+    kept = kept[kept["sweep"] == "fig1"].set_index(["claim", "part"])
+    assert list(kept.index) == list(judged.index)
+    for column in ("verdict", "verdict_holm", "sentence", "protocol", "settings"):
+        assert list(kept[column]) == list(judged[column])
+    assert (kept["settings"] == "").all()
+
+
+def test_what_docs_say_of_the_trial_is_what_the_table_says(judged):
+    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    told = {
+        ("higher-accuracy", "tuned"): "supported",
+        ("faster-training", "tuned, 95%"): "inconclusive",
+        ("stable-inputs", "as published, median"): "supported",
+        ("faster-training", "as published, 95%"): None,
+        ("faster-training", "tuned, 90%"): None,
+    }
+    for key, verdict in told.items():
+        row = judged.loc[key]
+        numbers = f"{row['effect']:+.2f} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "−")
+        assert numbers in page
+        if verdict:
+            assert row["primary"] and row["verdict_holm"] == verdict
+            assert f"| {key[0]}: {key[1]} |" in page
