@@ -148,10 +148,7 @@ def test_a_verdict_that_only_the_budget_gives_is_none():
 
 
 def test_a_verdict_that_hangs_on_the_evaluations_grid_is_none():
-    """200 against 100 steps is a factor of 2, or with the evaluations before them one of 100."""
-    slow, fast = [200] * 6, [100, 100, 100, 100, 100, 200]
-    found = compared(slow, fast)[2]
-    assert found.verdict(delta=0.5) in (INCONCLUSIVE, SUPPORTED)
+    """Five of six are at the same evaluation, and what the sixth says is one step of the grid."""
     behind = compared([100] * 6, [100] * 5 + [200])[2]
     assert behind.verdict() == INCONCLUSIVE
 

@@ -226,16 +226,17 @@ def simulated(effect: float, generator: np.random.Generator, *, fresh: bool = Tr
     return statistics.rule_r(statistics.t_interval(ours - theirs))
 
 
-def share(effect: float, trials: int = 1000, **how) -> float:
+def share(effect: float, start: int = 0, trials: int = 1000, **how) -> float:
     """How often a verdict is reached."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(start)
     found = [simulated(effect, generator, **how) for _ in range(trials)]
     return 1 - found.count(INCONCLUSIVE) / trials
 
 
 def test_without_an_effect_a_trial_finds_one_in_at_most_five_of_a_hundred():
-    """Five is what the interval allows; seeds 0 to 5 of the generator gave 3.9% to 5.6%."""
-    assert share(0.0) <= 0.05
+    """Five is what the interval allows: of 1,000 trials 3.9% to 5.6%, so several thousand count."""
+    shares = [share(0.0, start) for start in range(3)]
+    assert sum(shares) / len(shares) <= 0.05
 
 
 def test_judged_on_the_seeds_that_chose_it_finds_far_more():
