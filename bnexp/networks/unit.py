@@ -9,6 +9,7 @@ import keras
 from bnexp.config import ConfigError
 from bnexp.networks.chance import made_detached
 from bnexp.networks.dropout import PhiloxDropout
+from bnexp.networks.learned_scale import LearnedScale
 from bnexp.networks.structure import mark_norm
 
 # norm(name=..., dtype=...) gives a layer, or None for no normalization
@@ -70,6 +71,7 @@ class Unit:
         x: keras.KerasTensor,
         *,
         shortcut: keras.KerasTensor | None = None,
+        skip_init: bool = False,
     ) -> keras.KerasTensor:
         """linear -> norm -> nonlinearity, or with position=post the last two exchanged.
 
@@ -78,12 +80,15 @@ class Unit:
             linear: makes the linear map, given use_bias, dtype and name.
             x: its input.
             shortcut: added to what enters the nonlinearity (He et al. 2015, Fig. 2).
+            skip_init: multiply what is added to the shortcut by a `LearnedScale`.
         """
         norm = self.norm(name)
         x = self._mapped(name, linear, norm, self.use_bias)(x)
         if norm is not None and self._pre:
             x = norm(x)
         if shortcut is not None:
+            if skip_init:
+                x = LearnedScale(dtype=self.policy, name=f"{name}_scale")(x)
             x = keras.layers.Add(dtype=self.policy, name=f"{name}_add")([x, shortcut])
         x = self.activation(name)(x)
         if norm is not None and not self._pre:
