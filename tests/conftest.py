@@ -30,6 +30,13 @@ SMALL = (
     "trainer.batch_size=20",
     "trainer.eval_every=20",
 )
+_DEEP = ("init=glorot", "optimizer=sgd", "trainer.steps=12", "trainer.batch_size=20",
+         "trainer.eval_every=6")  # fmt: skip
+DEEP = {
+    "plain": ("model=plain", "model.filters=[4,8]", "model.depth=1", *_DEEP),
+    "residual": ("model=residual", "model.filters=[4]", "model.skip_init=true", *_DEEP),
+    "inception": ("model=inception", "model.maps=[4,4]", "model.stem=[4,4]", *_DEEP),
+}
 SMALL_CNN = (
     "model.filters=[4,6]",
     "model.hidden=[16]",

@@ -115,6 +115,11 @@ def reported(
     return {**one, "reported": (condition, part, arm, record)}
 
 
+def multiplied(one: Mapping[str, Any], arm: str, factor: float) -> dict[str, Any]:
+    """A run as one with so many times the baseline's learning rate (trial.factors)."""
+    return {**one, "multiplied": (arm, factor)}
+
+
 def trial_of(made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """trial.json of runs that `reported` marks."""
     conditions: dict[str, dict[str, dict[str, Any]]] = {}
@@ -141,13 +146,31 @@ def trial_of(made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         {
             "condition": condition,
             "parts": [
-                {"part": part, "choose_by": "accuracy", "target": None, "arms": arms}
+                {
+                    "part": part,
+                    "choose_by": "accuracy",
+                    "target": None,
+                    "arms": arms,
+                    "factors": _factors(made),
+                }
                 for part, arms in parts.items()
             ],
         }
         for condition, parts in conditions.items()
     ]
     return {"version": 1, "settings": {}, "plan": {}, "trials": trials}
+
+
+def _factors(made: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    found: dict[float, dict[str, Any]] = {}
+    for i, one in enumerate(made):
+        if "multiplied" in one:
+            arm, factor = one["multiplied"]
+            rate = one["row"]["optimizer.lr"]
+            told = {"setting": "optimizer.lr", "factor": factor, "chosen": {"optimizer.lr": rate}}
+            record = found.setdefault(factor, {**told, "report": {}})
+            record["report"].setdefault(arm, {})[str(one["row"]["seed"])] = f"r{i}"
+    return list(found.values())
 
 
 def trial_evidence(made: Sequence[Mapping[str, Any]]) -> Evidence:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import reported, rising, run, runs, trial_evidence
+from synthetic import multiplied, reported, rising, run, runs, trial_evidence
 
 from bnexp.analysis.claims import deep, later_work, recipe, robustness
 from bnexp.analysis.claims.model import NOT_RUN, WHY, Finding, Judgement
@@ -97,7 +97,8 @@ def fewer_steps(sign: int, seeds: int):
             final = 0.1
         curve = list(np.clip(final * np.arange(1, 31) / steps, 0, final))
         made = run({"norm.kind": arm, "optimizer.lr": 0.07 * factor}, curve, seed=100 + seed)
-        yield reported(made, f"norm={arm}") if factor == 1 else made
+        made = reported(made, f"norm={arm}") if factor == 1 else made
+        yield multiplied(made, f"norm={arm}", factor)
 
 
 def regularizes(sign: int, seeds: int):
@@ -294,7 +295,7 @@ def test_dead_and_diverged_baselines_at_five_times_the_rate_are_told():
     made = list(fewer_steps(1, 6))
     first = judged(("fewer-steps", "deep"), made)[0]
     assert "The baseline at 5η* is dead or diverged in 6 of 6 runs." in first.sentence
-    with pytest.raises(MeasureError, match=r"norm=batch at learning rate 2\.1, 30 times"):
+    with pytest.raises(MeasureError, match=r"no runs of norm=batch at 30 times"):
         judged(("fewer-steps", "deep"), [m for m in made if m["row"]["optimizer.lr"] < 2])
 
 
@@ -312,6 +313,15 @@ def test_figure_3_counts_steps_to_the_baselines_own_maximum():
     assert list(table["times the baseline"]) == [1, 5, 1, 5]
 
 
+def test_figure_3_of_a_trial_holds_the_multiples_of_the_rate_that_the_baseline_chose():
+    table = deep.figure3(trial_evidence(list(fewer_steps(1, 6))))
+    assert list(table["arm"]) == ["none"] * 3 + ["batch"] * 3
+    assert list(table["times the baseline"]) == pytest.approx([1, 5, 30] * 2)
+    assert set(table["n"]) == {6}
+    none, batch = table["steps to the baseline's maximum"][[0, 4]]
+    assert batch < none / 2
+
+
 def test_the_best_dropout_is_chosen_by_its_score_while_tuning():
     first = findings(("regularizes", "regularization"), 1)[0]
     assert "norm=batch with its best dropout, 0.5 (the highest tried)" in first.sentence
@@ -319,7 +329,7 @@ def test_the_best_dropout_is_chosen_by_its_score_while_tuning():
 
 def test_an_ensemble_that_outvotes_its_networks(monkeypatch: pytest.MonkeyPatch):
     made = list(two_arms({"none": 0.5, "batch": 0.9}, 6))
-    with pytest.raises(MeasureError, match="6 of 6 report runs have not kept their test logits"):
+    with pytest.raises(MeasureError, match="6 of 6 report runs have not kept their predictions"):
         judged(("ensemble", "deep"), made)
     labels = np.zeros(60, int)
 

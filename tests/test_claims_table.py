@@ -1,5 +1,6 @@
 """What counts for a claim: the preset's own settings, primary parts, corrected for all of them."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,7 @@ from bnexp.analysis.statistics import (
 from bnexp.analysis.versions import in_todays_words
 from bnexp.config import scientific
 from bnexp.config.compose import compose_sweep, composed_sweep
+from bnexp.folders import trials
 
 WIDTH = np.linspace(-1, 1, 6)
 
@@ -165,6 +167,26 @@ def test_the_presets_own_trial_counts(trial):
 def test_a_trial_with_another_setting_never_counts(override, named):
     words = ["probes=none"] if "layer" in override else []
     assert named in presets.claimable(of_trial(settings_of(override, *words)), TRIAL)
+
+
+def test_a_copy_of_the_data_counts_as_the_data_and_is_told():
+    settings = settings_of("data=cifar10")
+    for content in (*presets.COPIES, "0" * 64):
+        held = copy.deepcopy(settings)
+        for arm in held["conditions"][0]["arms"].values():
+            arm["data"] |= {"_target_": "bnexp.data.npz.npz", "kind": "npz", "path": "my.npz"}
+            arm["data"]["_content_"] = content
+        runs, found = of_trial(held), trials.differing(settings, presets._of_originals(held))
+        is_copy = content in presets.COPIES
+        assert (found == []) == is_copy
+        assert ("JPEG" in presets.copy_told(runs)) == is_copy
+
+
+def test_a_verdict_says_in_what_its_preset_is_smaller(made):
+    told = presets.smaller("deep")
+    assert told.startswith("The preset is smaller than elsewhere, to fit: tuning runs have 1,500")
+    assert told.endswith("2,500 validation images.")
+    assert presets.smaller("fig1") == presets.smaller("no_preset") == ""
 
 
 def test_a_claim_of_the_users_own_may_name_any_sweep():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import MOMENTUM, ROOT, SMALL, environment, write_npz
+from conftest import DEEP, MOMENTUM, ROOT, SMALL, environment, write_npz
 
 from bnexp.folders import commands, runs
 from bnexp.folders.runs import HISTORY_COLUMNS, LATER_FIELDS, RESULT_FIELDS
@@ -116,13 +116,26 @@ def test_a_single_run_gives_the_sweeps_numbers(work, sweep):
     single = run(*DATA, *SMALL, "optimizer.lr=1", "name=alone", cwd=work)
     assert single.returncode == 0, single.stderr
     [folder] = folders_of(work, "alone")
-    same = work / "outputs/sweep" / folder.name
-    for one, other in zip(
-        (folder / "history.csv").read_text().splitlines(),
-        (same / "history.csv").read_text().splitlines(),
-        strict=True,
-    ):
-        assert one.rpartition(",")[0] == other.rpartition(",")[0]
+    assert numbers(folder) == numbers(work / "outputs/sweep" / folder.name)
+
+
+def numbers(folder: Path) -> list[str]:
+    """history.csv without the seconds."""
+    lines = (folder / "history.csv").read_text().splitlines()
+    return [line.rpartition(",")[0] for line in lines]
+
+
+@pytest.mark.parametrize("network", ["plain", "inception"])
+def test_a_convolutional_run_has_the_same_numbers_alone_and_in_a_sweep(work, network):
+    words = (*DATA, *DEEP[network], "trainer.predictions=true")
+    several = run("--multirun", *words, "seed=0,1,2,3", f"name={network}", cwd=work)
+    assert several.returncode == 0, several.stderr
+    single = run(*words, "seed=3", f"name={network}_alone", cwd=work)
+    assert single.returncode == 0, single.stderr
+    [folder] = folders_of(work, f"{network}_alone")
+    same = work / "outputs" / network / folder.name
+    assert numbers(folder) == numbers(same)
+    assert (folder / "predictions.csv").read_text() == (same / "predictions.csv").read_text()
 
 
 def test_a_single_run_prints_in_the_original_repositorys_style(kept):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL, SMALL_CNN, Lines, StopAt, environment, write_npz
+from conftest import DEEP, ROOT, SMALL, SMALL_CNN, Lines, StopAt, environment, write_npz
 
 from bnexp.config import ConfigError
 from bnexp.config.identity import shape
@@ -32,12 +32,19 @@ def history(folder: Path) -> list[str]:
     return [line.rpartition(",")[0] for line in (folder / "history.csv").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("small", [SMALL, SMALL_CNN], ids=["mlp", "cnn"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(
-    compose, tmp_path, small, optimizer
-):
-    config = compose(*small, f"optimizer={optimizer}", "model.dropout=0.3", "trainer.eval_every=5")
+RESUMED = {
+    "mlp": (*SMALL, "model.dropout=0.3"),
+    "mlp with adam": (*SMALL, "model.dropout=0.3", "optimizer=adam"),
+    "cnn": (*SMALL_CNN, "model.dropout=0.3"),
+    "plain": DEEP["plain"],
+    "inception": DEEP["inception"],
+    "plain in bfloat16": (*DEEP["plain"], "trainer.precision=bfloat16"),
+}
+
+
+@pytest.mark.parametrize("small", RESUMED)
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(compose, tmp_path, small):
+    config = compose(*RESUMED[small], "trainer.eval_every=5")
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     whole.mkdir()
     pieces.mkdir()

@@ -16,6 +16,7 @@ from scipy import stats
 from synthetic import rising
 from synthetic_trial import trial
 
+import bnexp
 from bnexp.analysis import load_runs
 from bnexp.analysis.build import Options, _section, draw_sweep
 from bnexp.analysis.report import write_report
@@ -24,6 +25,7 @@ from bnexp.analysis.trials import common_target, effects, scores_of, sentences
 from bnexp.config import ConfigError
 from bnexp.config.compose import compose_sweep, composed_sweep
 from bnexp.folders import trials
+from bnexp.folders.tables import PREDICTIONS
 
 TRIAL = "hydra/sweeper=trial"
 TINY = ("model=mlp", "model.hidden=[8]", "optimizer=sgd", "trainer.steps=20", "data.val_size=100")
@@ -80,6 +82,33 @@ def test_a_presets_tuning_runs_are_shorter_and_record_nothing():
     assert len(configs) == 2 * 48 * 2
 
 
+def test_arms_are_judged_at_multiples_of_the_baselines_choice_and_keep_their_predictions(tmp_path):
+    words = ("trial.tune=optimizer.lr=0.1,0.3", "trial.factors=optimizer.lr=1,5")
+    keep = "trial.keep=trainer.predictions=true"
+    made = bnexp.trial(*WORDS, *SHORT[1:], *words, keep, f"output_dir={tmp_path}")
+    [part] = made.record["trials"][0]["parts"]
+    chosen = part["arms"]["norm=none"]["chosen"]["optimizer.lr"]
+    same, five = part["factors"]
+    assert same["report"]["norm=none"] == part["arms"]["norm=none"]["report"]
+    assert (five["factor"], five["chosen"]) == (5, {"optimizer.lr": pytest.approx(5 * chosen)})
+    runs = made.runs.runs
+    ids = {Path(run).name: run for run in runs.index}
+    for seed, run in five["report"]["norm=batch"].items():
+        assert runs.loc[ids[run], "optimizer.lr"] == pytest.approx(5 * chosen)
+        assert runs.loc[ids[run], "seed"] == int(seed)
+    labels = ["", "norm=none", "norm=none, optimizer.lr × 5"]
+    assert list(made.effects["at"].unique()) == labels
+    kept = {Path(run).name for run in runs.index if (Path(run) / PREDICTIONS).is_file()}
+    assert kept == {run for arm in part["arms"].values() for run in arm["report"].values()}
+    for run in kept:
+        table = pd.read_csv(Path(ids[run]) / PREDICTIONS)
+        probabilities = table.drop(columns="label").to_numpy()
+        assert probabilities.shape == (10_000, 10)
+        np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-3)
+        hits = (probabilities.argmax(1) == table["label"]).mean()
+        assert hits == pytest.approx(runs.loc[ids[run], "test_accuracy"], abs=2e-3)  # ties, rounded
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -107,6 +136,10 @@ def test_a_presets_tuning_runs_are_shorter_and_record_nothing():
         (["norm=layer"], "said twice"),
         (["trial.tune=optimizer.lr=0.1,1", "optimizer.lr=0.3"], "said twice"),
         (["trial.tuning=trainer.stepz=3"], "trainer.steps"),
+        (["trial.factors=optimizer.lr=-2"], "numbers above 0"),
+        (["trial.factors=init.stddev=2"], "not tuned over several numbers"),
+        (["trial.keep=trainer.steps=7"], "would change the run"),
+        (["trial.keep=predictions=true"], "trainer.predictions"),
     ],
 )
 def test_what_cannot_be_fair_or_meant_is_refused_in_a_line(words, told):

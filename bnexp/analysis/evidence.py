@@ -1,6 +1,6 @@
 """The runs that a claim is judged by: of one sweep, with its trial, arms by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from bnexp.folders import pack, trials
 from bnexp.folders.errors import RunError
 
 NONE, BATCH = "norm=none", "norm=batch"
+TUNED = "tuned"  # the part of a trial in which all nuisance settings are tuned
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,7 @@ class Evidence(Runs):
         Raises:
             MeasureError: there is no trial, or it has no such part, or has not ended.
         """
-        if self.trial is None:
-            raise MeasureError("these runs are no trial (they have no trial.json)")
-        if not self.trial["trials"]:
-            raise MeasureError("the trial has not ended")
-        for one in self.trial["trials"]:
+        for one in self._trials():
             for part in one["parts"]:
                 if (one["condition"], part["part"], part["choose_by"]) == (
                     condition,
@@ -91,21 +88,62 @@ class Evidence(Runs):
         Raises:
             MeasureError: see `part`.
         """
-        part = self.part(name, choose_by, condition)
+        arms = self.part(name, choose_by, condition)["arms"]
+        pair = [NONE, BATCH] if {NONE, BATCH} <= set(arms) else list(arms)[:2]
+        first, second = (self._chosen(arms, arm, at) for arm in pair)
+        return first, second
+
+    def all_chosen(self, name: str, choose_by: str, *, condition: str = "") -> list[Chosen]:
+        """The report runs of every arm, each with its own choice, the baseline first.
+
+        Raises:
+            MeasureError: see `part`.
+        """
+        arms = self.part(name, choose_by, condition)["arms"]
+        return [self._chosen(arms, arm, "") for arm in arms]
+
+    def _chosen(self, arms: trials.Trial, arm: str, at: str) -> Chosen:
+        record = arms[at or arm]
+        ids = record["matched"][arm] if at else record["report"]
+        return Chosen(arm, self.reported(ids, arm), settings_words(record))
+
+    def reported(self, ids: Mapping[str, str], title: str) -> pd.DataFrame:
+        """The runs that a trial names by seed; a diverged one's accuracies are chance's.
+
+        Raises:
+            MeasureError: some have not ended.
+        """
         table = ended(self)
         places = {Path(str(run)).name: run for run in table.index}
-        names = list(part["arms"])
-        pair = (NONE, BATCH) if {NONE, BATCH} <= set(names) else names[:2]
-        found = []
-        for arm in pair:
-            record = part["arms"][at or arm]
-            ids = record["matched"][arm] if at else record["report"]
-            missing = [run for run in ids.values() if run not in places]
-            if missing:
-                raise MeasureError(f"{len(missing)} report runs of {arm} have not ended")
-            rows = table.loc[[places[run] for run in ids.values()]]
-            found.append(Chosen(arm, rows, settings_words(record)))
-        return found[0], found[1]
+        missing = [run for run in ids.values() if run not in places]
+        if missing:
+            raise MeasureError(f"{len(missing)} report runs of {title} have not ended")
+        return table.loc[[places[run] for run in ids.values()]]
+
+    @property
+    def conditions(self) -> list[str]:
+        """Those of the trial, in order.
+
+        Raises:
+            MeasureError: there is no trial, or it has not ended.
+        """
+        return [one["condition"] for one in self._trials()]
+
+    @property
+    def parts(self) -> list[str]:
+        """Those of the trial, each once, in order.
+
+        Raises:
+            MeasureError: there is no trial, or it has not ended.
+        """
+        return list(dict.fromkeys(part["part"] for part in self._trials()[0]["parts"]))
+
+    def _trials(self) -> list[trials.Trial]:
+        if self.trial is None:
+            raise MeasureError("these runs are no trial (they have no trial.json)")
+        if not self.trial["trials"]:
+            raise MeasureError("the trial has not ended")
+        return list(self.trial["trials"])
 
 
 def evidence(runs: Runs) -> Evidence:

@@ -1,7 +1,9 @@
 """Whether runs are those of a preset, setting by setting: only then is a claim judged by them."""
 
+import copy
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -12,10 +14,17 @@ from bnexp.analysis.versions import in_todays_words
 from bnexp.config import ConfigError, scientific
 from bnexp.config.compose import composed_sweep
 from bnexp.config.options import GROUPS, SOURCE
-from bnexp.config.places import definitions
+from bnexp.config.places import comment, definitions
 from bnexp.folders import trials
 
 UNCOMPARED = {"data.path", CONTENT}  # what a file holds stands in its content
+# Files that hold a dataset again, by their SHA-256: the dataset's target, and what is told of it.
+COPIES = {
+    "dadef3e6038fc77b75bd42f789d6c45369f8d72ea8e5568626f2d3528bb3f472": (
+        "bnexp.data.cifar10.cifar10",
+        "Data: a copy of CIFAR-10 in JPEG.",
+    ),
+}
 
 
 def is_preset(name: str) -> bool:
@@ -33,8 +42,35 @@ def differences(runs: Evidence, preset: str) -> list[str]:
     if isinstance(wanted, dict):
         if runs.trial is None:
             return ["no trial (trial.json)"]
-        return [_short(key) for key in trials.differing(runs.trial["settings"], wanted)]
+        return [
+            _short(key) for key in trials.differing(_of_originals(runs.trial["settings"]), wanted)
+        ]
     return _of_grid(runs, wanted)
+
+
+def copy_told(runs: Evidence) -> str:
+    """What is to be told of runs of a trial on a copy of a dataset; empty: they are on none."""
+    trial = runs.trial or {"settings": {}}
+    contents = {data.get("_content_") for data in _data_of(trial["settings"])}
+    return " ".join(told for content, (_, told) in COPIES.items() if content in contents)
+
+
+def _data_of(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings of the data, of every arm."""
+    for condition in settings.get("conditions", []):
+        for arm in condition["arms"].values():
+            yield arm["data"]
+
+
+def _of_originals(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's settings, with each copy of a dataset as that dataset."""
+    found: dict[str, Any] = copy.deepcopy(dict(settings))
+    for data in _data_of(found):
+        if data.get("_content_") in COPIES:
+            target, _ = COPIES[data.pop("_content_")]
+            data.pop("path", None)
+            data |= {"_target_": target, "kind": target.rpartition(".")[2]}
+    return found
 
 
 def _short(key: str) -> str:
@@ -101,6 +137,16 @@ def _of_grid(runs: Runs, wanted: "frozenset[Row]") -> list[str]:
         return ["combinations of settings"]
     missing = len(wanted - found)
     return [f"{missing} of {len(wanted)} runs are missing"] if missing else []
+
+
+@cache
+def smaller(preset: str) -> str:
+    """The sentence of a preset's first comment that says what was made smaller, to fit; or "".
+
+    It begins with "Smaller".
+    """
+    found = re.search(r"\bSmaller (.*?\.)(?= |$)", comment("experiment", preset))
+    return f"The preset is smaller {found[1]}" if found else ""
 
 
 def claimable(runs: Evidence, preset: str) -> list[str]:

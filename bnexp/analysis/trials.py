@@ -111,14 +111,15 @@ def _part_rows(
     places: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
     arms = part["arms"]
-    own = {"": {arm: record["report"] for arm, record in arms.items()}}
-    matched = {arm: record["matched"] for arm, record in arms.items() if "matched" in record}
+    compared = {"": {arm: record["report"] for arm, record in arms.items()}}
+    compared |= {arm: record["matched"] for arm, record in arms.items() if "matched" in record}
+    compared |= {at_factor(arms, one): one["report"] for one in part.get("factors", [])}
     times = {
         column: crossings(runs, part["target"], column)
         for column in (STEP, SECONDS)
         if part["target"] is not None
     }
-    for at, of_arms in (own | matched).items():
+    for at, of_arms in compared.items():
         tables = {
             arm: table.loc[[places[run] for run in ids.values() if run in places]]
             for arm, ids in of_arms.items()
@@ -133,6 +134,12 @@ def _part_rows(
         for measure in (ACCURACY, *times):
             rows = _against_first(measure, tables, times.get(measure))
             yield from (common | row for row in rows)
+
+
+def at_factor(arms: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    """What the baseline chose with a multiple of one setting: "norm=none, optimizer.lr × 5"."""
+    name = next(iter(arms))
+    return name if one["factor"] == 1 else f"{name}, {one['setting']} × {one['factor']:g}"
 
 
 def _against_first(
@@ -219,7 +226,7 @@ def _part_lines(
     yield f"{title} (chosen by {part['choose_by']})"
     for (at, arm), rows in table.groupby(["at", "arm"], sort=False):
         baseline = rows["baseline"].iloc[0]
-        how = f"both with what {at} chose" if at else "each with its own choice"
+        how = f"both with the choice of {at}" if at else "each with its own choice"
         yield f"→ {verdict_words(rows)}"
         yield f"  {arm} against {baseline}, {how}, on {rows['n'].iloc[0]} fresh seeds:"
         for _, row in rows.iterrows():
@@ -230,9 +237,9 @@ def _part_lines(
 
 def settings_words(record: Mapping[str, Any]) -> str:
     """What an arm chose, in words."""
+    edges = record.get("edges", {})
     told = [
-        f"{key}={value_text(value)}"
-        + (f" (the {record['edges'][key]} tried)" if key in record["edges"] else "")
+        f"{key}={value_text(value)}" + (f" (the {edges[key]} tried)" if key in edges else "")
         for key, value in record["chosen"].items()
     ]
     return ", ".join(told) or "nothing, as it has none of the settings"

@@ -18,6 +18,7 @@ VERSION = 1
 OPERATIONAL = (
     "threads",
     "save_model",
+    "predictions",
     "tensorboard",
     "profile",
     "checkpoint_every",

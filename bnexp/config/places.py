@@ -1,5 +1,6 @@
 """Where options lie: in `conf/`, in folders of the user's, and in installed packages."""
 
+import itertools
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -96,6 +97,16 @@ def _node(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: no YAML ({' '.join(str(error).split())})") from error
     return node if isinstance(node, dict) else {}
+
+
+def comment(group: str, name: str) -> str:
+    """What an option of ours says of itself at the start of its YAML, in one line; else ""."""
+    path = shipped() / group / f"{name}.yaml"
+    if not path.is_file():
+        return ""
+    lines = itertools.takewhile(lambda line: line[:1] == "#", path.read_text("utf-8").splitlines())
+    told = (line[2:] for line in lines if not line.startswith("# @package"))
+    return " ".join(told)
 
 
 def names(group: str) -> list[str]:

@@ -42,6 +42,8 @@ class Trainer:
             to go on from if it is interrupted; null: not by time.
         checkpoint_every: the same by training steps; null: not by steps.
         save_model: keep the trained network as model.keras in the run folder.
+        predictions: write predictions.csv into the run folder after the last step: a row for each
+            test image, with its label and the probability that the network gives each class.
         tensorboard: write TensorBoard event files into the run folder while the run trains
             (tensorboard --logdir outputs).
         profile: write profile.json into the run folder: the seconds that went into importing
@@ -60,6 +62,7 @@ class Trainer:
     checkpoint_seconds: NonNegative | None = 30.0
     checkpoint_every: Count | None = None
     save_model: bool = False
+    predictions: bool = False
     tensorboard: bool = False
     profile: bool = False
 

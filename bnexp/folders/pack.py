@@ -231,12 +231,36 @@ def command_lines(sweep: Path) -> list[str]:
     return (sweep_text(sweep, commands.FILE) or "").splitlines()
 
 
+def _pack_of(place: Path) -> Path:
+    return next(part for part in (place, *place.parents) if part.name == PACK)
+
+
+def run_table(run: Path, name: str) -> str | None:
+    """The text of a table of one run, in a folder or in a pack; None: it has none.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    if not is_packed(run):
+        return read_exactly(run / name)
+    path = _pack_of(run)
+    sweep = run.parent.relative_to(path).as_posix()
+    try:
+        known = pq.ParquetFile(path).schema_arrow.names
+        columns = [one for one in known if one == name or one.startswith(f"{name}:")]
+        chosen = [("sweep", "=", sweep), ("run", "=", run.name)]
+        [row] = pq.read_table(path, columns=columns, filters=chosen).to_pylist() or [{}]
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
+    return None if row.get(name) is None else _joined(row, name)
+
+
 def sweep_text(sweep: Path, name: str) -> str | None:
     """A file of a packed sweep that is not of a single run; None: it has none.
 
     Raises:
         RunError: the pack cannot be read.
     """
-    path = next(part for part in (sweep, *sweep.parents) if part.name == PACK)
+    path = _pack_of(sweep)
     texts = _sweep_texts(pq.ParquetFile(path), path)
     return texts.get(sweep.relative_to(path).as_posix(), {}).get(name)

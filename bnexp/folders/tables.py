@@ -1,4 +1,4 @@
-"""history.csv and probes.csv: the one place where they are written, checked and taken apart.
+"""The tables of a run's folder: the one place where they are written, checked and taken apart.
 
 Columns are known by name. A reader takes those that it needs, wherever they stand and whatever
 further ones there are, so that runs of older and newer versions are read together.
@@ -13,10 +13,15 @@ from typing import Any
 
 from bnexp.folders.errors import RunError
 
-HISTORY, PROBES = "history.csv", "probes.csv"
+HISTORY, PROBES, PREDICTIONS = "history.csv", "probes.csv", "predictions.csv"
 HISTORY_COLUMNS = ("step", "epoch", "train_loss", "val_loss", "val_accuracy", "seconds")
 PROBE_COLUMNS = ("step", "probe", "layer", "statistic", "value")
-COLUMNS = {HISTORY: HISTORY_COLUMNS, PROBES: PROBE_COLUMNS}
+PREDICTION_COLUMNS = ("label",)  # then p0, p1, ...: the probability of each class
+COLUMNS = {
+    HISTORY: HISTORY_COLUMNS,
+    PROBES: PROBE_COLUMNS,
+    PREDICTIONS: PREDICTION_COLUMNS,
+}
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ def inception(
     unit: Unit,
     input_shape: tuple[int, ...],
     classes: int,
-    maps: Widths = [16, 24, 24, 32, 32],  # noqa: B006 (read as a literal; never changed)
+    maps: Widths = [16, 16, 32, 32, 32],  # noqa: B006 (read as a literal; never changed)
     stem: Widths = [16, 32],  # noqa: B006
 ) -> keras.Model:
     """Two 3x3 convolutions, then Inception modules, each convolution with its norm.

@@ -14,6 +14,7 @@ from bnexp.config.places import importable, use_folder
 from bnexp.config.source import needs_tensorflow
 from bnexp.data.loading import load
 from bnexp.folders import runs
+from bnexp.folders.tables import PREDICTIONS
 from bnexp.sweeps.console import LogReporter, TerminalReporter
 from bnexp.training import backend, checkpoint
 from bnexp.training.interrupt import listening
@@ -116,17 +117,24 @@ def result_if_done(config: Config) -> dict[str, Any] | None:
 
 
 # What a setting that is no part of a run's identity leaves in the folder of a run.
-PRODUCTS = {"save_model": "model.keras", "profile": runs.PROFILE, "tensorboard": "tensorboard"}
+PRODUCTS = {
+    "save_model": "model.keras",
+    "predictions": PREDICTIONS,
+    "profile": runs.PROFILE,
+    "tensorboard": "tensorboard",
+}
+OF_NETWORK = ("save_model", "predictions")  # a diverged run has no network to keep
 
 
 def lacks(config: Config, done: dict[str, Any]) -> list[str]:
     """What is asked for and a finished run does not have, as it was made without asking for it."""
     folder, asked = runs.run_folder(config), config.trainer
-    products = [] if done["status"] == runs.DIVERGED else ["save_model"]  # has no network to keep
+    diverged = done["status"] == runs.DIVERGED
     found = [
-        f"no {PRODUCTS[key]}, as trainer.{key}=true was not given then"
-        for key in [*products, "profile", "tensorboard"]
-        if getattr(asked, key) and not (folder / PRODUCTS[key]).exists()
+        f"no {product}, as trainer.{key}=true was not given then"
+        for key, product in PRODUCTS.items()
+        if getattr(asked, key) and not (diverged and key in OF_NETWORK)
+        if not (folder / product).exists()
     ]
     if asked.threads and done["threads"] != asked.threads:
         found.append(f"made with trainer.threads={done['threads']}")

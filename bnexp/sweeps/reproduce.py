@@ -52,8 +52,12 @@ PRESETS = (  # in the order in which they are run
     "learning_rate",
     "init",
     "depth",
+    "deep",
+    "deep_sigmoid",
+    "inception",
     "regularization",
     "shuffling",
+    "lrn",
     "weight_decay",
     "weight_scale",
     "outside_gradient",
@@ -154,12 +158,8 @@ def parser() -> Parser:
 
 def question(name: str) -> str:
     """A preset's first sentence on itself."""
-    path = EXPERIMENTS / f"{name}.yaml"
-    if not path.is_file():
-        return "(there is no such preset)"
-    told = [line[2:] for line in path.read_text(encoding="utf-8").splitlines() if line[:2] == "# "]
-    sentence = re.match(r".*?[.?](?= )", " ".join(told[1:]))  # the first is Hydra's
-    return sentence[0] if sentence else ""
+    sentence = re.match(r".*?[.?](?= )", places.comment("experiment", name))
+    return sentence[0] if sentence else "(there is no such preset)"
 
 
 # --- carrying out

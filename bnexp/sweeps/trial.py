@@ -16,7 +16,19 @@ from bnexp.config import Config, ConfigError, run_id, scientific
 from bnexp.folders import trials
 from bnexp.sweeps.composer import Combination, Composer
 from bnexp.sweeps.trial_settings import TrialSettings, assignment
-from bnexp.sweeps.tuning import FULL, SHORT, Cell, Choice, Design, Grid, Score, Trying, Tuning
+from bnexp.sweeps.tuning import (
+    FULL,
+    JUDGED,
+    SHORT,
+    Cell,
+    Choice,
+    Design,
+    Grid,
+    Score,
+    Trying,
+    Tuning,
+    is_scale,
+)
 
 if TYPE_CHECKING:  # pandas is imported where it is used
     from bnexp.analysis.loading import Runs
@@ -35,6 +47,7 @@ class Trial:
         label: those in which the conditions differ.
         arms: the overrides of each arm, by its name.
         short: the overrides of tuning runs alone.
+        kept: what judged runs keep beside, as overrides.
         design: what is tuned, and how.
         compose: typed configs of overrides.
     """
@@ -43,14 +56,15 @@ class Trial:
     label: str
     arms: Mapping[str, Combination]
     short: Combination
+    kept: Combination
     design: Design
     compose: Composer
 
     def words(self, one: Trying) -> Combination:
         """What the command line would say of a run."""
         cell = map(assignment, self.design.grid, one.cell)
-        short = self.short if one.stage == SHORT else ()
-        return (*self.base, *self.arms[one.arm], *cell, *short, f"seed={one.seed}")
+        of_stage = {SHORT: self.short, JUDGED: self.kept}.get(one.stage, ())
+        return (*self.base, *self.arms[one.arm], *cell, *of_stage, f"seed={one.seed}")
 
     def overrides(self, one: Trying) -> Combination:
         """The same without the settings that its arm does not have."""
@@ -168,13 +182,12 @@ def make_trial(base: Combination, label: str, settings: TrialSettings, compose: 
         finalists=settings.finalists,
         halving=settings.halving,
     )
-    matched = [] if isinstance(settings.matched, bool) else settings.matched
-    _check_keys(base, arms, design, matched)
-    return Trial(base, label, arms, settings.short, design, compose)
+    _check_keys(base, arms, design, settings)
+    return Trial(base, label, arms, settings.short, settings.kept, design, compose)
 
 
 def _check_keys(
-    base: Combination, arms: Mapping[str, Combination], design: Design, matched: Sequence[str]
+    base: Combination, arms: Mapping[str, Combination], design: Design, settings: TrialSettings
 ) -> None:
     """Each setting is said once: of all runs, of the arms, of the grid, or of the seeds."""
     of_arms = {word.partition("=")[0] for words in arms.values() for word in words}
@@ -187,8 +200,12 @@ def _check_keys(
                 raise ConfigError(f"{word} is said twice: trial.{name} sets {key} too")
     if both := sorted(of_arms & set(design.grid)):
         raise ConfigError(f"trial.tune: {', '.join(both)} is what the arms differ in")
+    matched = [] if isinstance(settings.matched, bool) else settings.matched
     if unknown := set(matched) - set(design.parts):
         raise ConfigError(f"trial.matched: {', '.join(sorted(unknown))} is none of trial.parts")
+    for key, _ in settings.multiples:
+        if not is_scale(design.grid.get(key, ())):
+            raise ConfigError(f"trial.factors: {key} is not tuned over several numbers")
     for part, fixed in design.parts.items():
         for key, value in fixed.items():
             if key not in design.grid or value not in design.grid[key]:
@@ -201,7 +218,7 @@ def _check_keys(
 def asked(found: Sequence[Trial], settings: TrialSettings) -> dict[str, Any]:
     """All that the outcome of trials depends on, as JSON has it."""
     design = found[0].design
-    told = {
+    told: dict[str, Any] = {
         "arms": list(found[0].arms),
         "tune": design.grid,
         "parts": design.parts,
@@ -222,6 +239,8 @@ def asked(found: Sequence[Trial], settings: TrialSettings) -> dict[str, Any]:
             for trial in found
         ],
     }
+    if settings.multiples:  # a setting that came later: trials without it are as they were
+        told["factors"] = settings.multiples
     plain = json.loads(json.dumps(told))
     assert isinstance(plain, dict)
     return plain
@@ -278,20 +297,31 @@ class Report:
     tuning: Tuning
     settings: TrialSettings
 
-    def tries(self, arm: str, cell: Cell) -> list[Trying]:
+    def tries(self, arm: str, cell: Cell, stage: str = FULL) -> list[Trying]:
         """An arm's report runs with a combination."""
-        return [Trying(arm, cell, seed, FULL) for seed in self.trial.design.report_seeds]
+        return [Trying(arm, cell, seed, stage) for seed in self.trial.design.report_seeds]
 
     @property
     def wanted(self) -> list[Trying]:
         """All report runs, each once."""
         found = [one for choice in self.tuning.choices for one in self._of(choice)]
-        return list({self.trial.run_id(one): one for one in found}.values())
+        found.sort(key=lambda one: one.stage != JUDGED)  # which of two equal runs keeps more
+        return list({self.trial.run_id(one): one for one in reversed(found)}.values())[::-1]
 
     def _of(self, choice: Choice) -> Iterator[Trying]:
-        arms = self.trial.arms if self.settings.is_matched(choice.part) else [choice.arm]
-        for arm in arms:
-            yield from self.tries(arm, choice.cell)
+        yield from self.tries(choice.arm, choice.cell, JUDGED)
+        cells = [choice.cell] if self.settings.is_matched(choice.part) else []
+        if choice.arm == self.trial.design.arms[0]:
+            cells += [self._multiple(choice.cell, *one) for one in self.settings.multiples]
+        for arm, cell in product(self.trial.arms, cells):
+            yield from self.tries(arm, cell)
+
+    def _multiple(self, cell: Cell, key: str, factor: float) -> Cell:
+        """A combination with one of its settings so many times as large."""
+        return tuple(
+            float(f"{value * factor:.6g}") if name == key and factor != 1 else value
+            for name, value in zip(self.trial.design.grid, cell, strict=True)
+        )
 
     def _runs(self, arm: str, cell: Cell) -> dict[str, str]:
         return {str(one.seed): self.trial.run_id(one) for one in self.tries(arm, cell)}
@@ -323,6 +353,17 @@ class Report:
             "choose_by": criterion,
             "target": self._target(chosen, runs),
             "arms": {choice.arm: self._choice(choice) for choice in chosen},
+            "factors": [self._factor(chosen[0].cell, *one) for one in self.settings.multiples],
+        }
+
+    def _factor(self, cell: Cell, key: str, factor: float) -> dict[str, Any]:
+        """All arms with what the baseline chose, less one setting."""
+        cell = self._multiple(cell, key, factor)
+        return {
+            "setting": key,
+            "factor": factor,
+            "chosen": dict(zip(self.tuning.grid, cell, strict=True)),
+            "report": {arm: self._runs(arm, cell) for arm in self.trial.arms},
         }
 
     def _choice(self, choice: Choice) -> dict[str, Any]:

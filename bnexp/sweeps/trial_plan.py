@@ -106,6 +106,7 @@ def _timed(config: Config, folder: Path, steps: int) -> Config:
         checkpoint_every=None,
         checkpoint_seconds=None,
         save_model=False,
+        predictions=False,
         tensorboard=False,
         profile=True,
     )
@@ -216,6 +217,8 @@ def arm_runs(trial: Trial, arm: str, settings: TrialSettings) -> ArmRuns:
     finalists = choices * min(design.finalists, cells) * seeds if design.short else 0
     chosen = sum(len(design.arms) if settings.is_matched(part) else 1 for part in design.parts)
     report = chosen * len(design.choose_by) * len(design.report_seeds)
+    more = len(settings.multiples) * len(design.parts) * len(design.choose_by)
+    report += more * len(design.report_seeds)
     return ArmRuns(short, finalists, report)
 
 

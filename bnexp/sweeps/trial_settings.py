@@ -13,12 +13,14 @@ from hydra.errors import HydraException
 from bnexp.config.checking import checked
 from bnexp.config.errors import ConfigError, nearest
 from bnexp.config.explain import explain
+from bnexp.config.identity import OPERATIONAL
 from bnexp.config.types import Count, In, NotEmpty
 from bnexp.sweeps.tuning import Value
 
 ACCURACY, LOSS, STEPS = CRITERIA = ("accuracy", "loss", "steps")
 FIRST_REPORT_SEED = 100
 Seed = Annotated[int, In("[0, 1e9]")]
+Words = tuple[str, ...]
 Seeds = Count | Annotated[list[Seed], NotEmpty()]
 Fraction = Annotated[float, In("(0, 1)")]
 UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -51,6 +53,10 @@ class TrialSettings:
         halving: drop the worse half of each arm's combinations after each tuning seed.
         matched: judge also all arms with the combination that each arm chose: true, or the parts
             in which.
+        factors: judge also all arms with what the baseline chose, but one of its settings so many
+            times as large: {optimizer.lr: [1, 5, 30]}, or in words.
+        keep: what the runs that judge each arm's own choice keep beside, as
+            {trainer.save_model: true, trainer.predictions: true}, or in words.
         budget: what the trial may take, as 90min, 2h, or so many runs; the grid and the seeds
             are made smaller to fit.
     """
@@ -66,6 +72,8 @@ class TrialSettings:
     finalists: Count = 5
     halving: bool = False
     matched: bool | list[str] = False
+    factors: dict[str, Any] | str | None = None
+    keep: dict[str, Any] | str | None = None
     budget: str | Count | None = None
 
     def __post_init__(self) -> None:
@@ -133,13 +141,41 @@ class TrialSettings:
         return grid
 
     @property
-    def short(self) -> tuple[str, ...]:
+    def short(self) -> Words:
         """The overrides of tuning runs."""
-        given = self.tuning or {}
-        settings = (
-            spelled(given, "tuning") if isinstance(given, str) else _mapping(given, lists=False)
-        )
-        return tuple(assignment(key, value) for key, (value,) in settings.items())
+        return _overrides(self.tuning, "tuning")
+
+    @property
+    def kept(self) -> Words:
+        """The overrides of judged runs that say what they keep.
+
+        Raises:
+            ConfigError: one that would make another run of it.
+        """
+        words = _overrides(self.keep, "keep")
+        for word in words:
+            group, _, key = word.partition("=")[0].rpartition(".")
+            if group != "trainer" or key not in OPERATIONAL:
+                raise ConfigError(
+                    f"trial.keep: {word} would change the run; what a run may keep is "
+                    "trainer.save_model, trainer.predictions, trainer.profile, trainer.tensorboard"
+                )
+        return words
+
+    @property
+    def multiples(self) -> list[tuple[str, float]]:
+        """Settings and the factors on what the baseline chose.
+
+        Raises:
+            ConfigError: a factor that is no number above 0.
+        """
+        given = self.factors or {}
+        found = spelled(given, "factors") if isinstance(given, str) else _mapping(given)
+        pairs = [(key, factor) for key, values in found.items() for factor in values]
+        for key, factor in pairs:
+            if isinstance(factor, bool) or not isinstance(factor, int | float) or factor <= 0:
+                raise ConfigError(f"trial.factors: {key} times {factor}: give numbers above 0")
+        return pairs
 
     @property
     def sub_grids(self) -> dict[str, dict[str, Value]]:
@@ -193,7 +229,7 @@ def read_settings(given: Mapping[str, Any]) -> TrialSettings:
     found = TrialSettings(
         **{key: checked(f"trial.{key}", value, hints[key]) for key, value in given.items()}
     )
-    _ = found.budget_seconds
+    _ = found.budget_seconds, found.kept, found.multiples
     return found
 
 
@@ -216,6 +252,16 @@ def spelled(text: str, setting: str) -> dict[str, tuple[Value, ...]]:
             raise ConfigError(f"trial.{setting}: {explain(error)}") from error
         found[override.key_or_group] = tuple(_plain(value) for value in values)
     return found
+
+
+def _overrides(given: Mapping[str, Any] | str | None, setting: str) -> Words:
+    """Overrides from a mapping or words, one value each."""
+    pairs = (
+        spelled(given, setting)
+        if isinstance(given, str) and given
+        else _mapping(given or {}, lists=False)
+    )
+    return tuple(assignment(key, values[0]) for key, values in pairs.items())
 
 
 def _words(text: str, setting: str) -> list[str]:

@@ -16,7 +16,8 @@ Grid: TypeAlias = Mapping[str, Sequence[Value]]
 Cell: TypeAlias = tuple[Value, ...]  # a value for each key of the grid, in its order
 GROWTHS = 3  # how often a grid may grow
 LOWEST, HIGHEST = "lowest", "highest"
-SHORT, FULL = "short", "full"  # stages: tuning runs may be shorter than those they stand for
+# Stages: tuning runs may be shorter than those they stand for, and those that judge keep more.
+SHORT, FULL, JUDGED = "short", "full", "judged"
 
 
 @dataclass(frozen=True)

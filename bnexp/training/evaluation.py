@@ -71,6 +71,7 @@ class Evaluator:
     ) -> None:
         self._model, self._batch, self._metrics = model, batch, dict(metrics or {})
         self._run = compiled(self._sums, jit=jit)
+        self._predict = compiled(self._probabilities_of, jit=jit)
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor) -> Metrics:
         """Metrics over all images (n, height, width, channels) and labels (n,)."""
@@ -78,10 +79,22 @@ class Evaluator:
         loss, accuracy, log_loss, *further = (float(total) / len(labels) for total in sums)
         return Metrics(loss, accuracy, log_loss, dict(zip(self._metrics, further, strict=True)))
 
+    def probabilities(self, images: tf.Tensor) -> np.ndarray:
+        """The probability of each class (n, classes), for images (n, height, width, channels)."""
+        rows = np.arange(len(images))
+        batches = np.split(rows, range(self._batch, len(rows), self._batch))
+        filled = [np.resize(batch, self._batch) for batch in batches]  # one shape, compiled once
+        found = [self._predict(images, tf.constant(batch)).numpy() for batch in filled]
+        return np.concatenate(found)[: len(rows)]
+
+    def _probabilities_of(self, images: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(self._model(scaled(tf.gather(images, rows)), training=False))
+
     @property
     def compilations(self) -> int:
-        """How often this has been compiled: once for every shape of images."""
-        return self._run.experimental_get_tracing_count()
+        """How often this has been compiled: once for every shape of images, and for predictions."""
+        runs = (self._run, self._predict)
+        return sum(run.experimental_get_tracing_count() for run in runs)
 
     def _sums(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         total = images.shape[0]

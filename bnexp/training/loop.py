@@ -19,7 +19,15 @@ from bnexp.config.schema import Trainer
 from bnexp.data import Dataset, Split
 from bnexp.data.loading import load
 from bnexp.folders import runs
-from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, PROBE_COLUMNS, PROBES, TableFile
+from bnexp.folders.tables import (
+    HISTORY,
+    HISTORY_COLUMNS,
+    PREDICTION_COLUMNS,
+    PREDICTIONS,
+    PROBE_COLUMNS,
+    PROBES,
+    TableFile,
+)
 from bnexp.norms.population import set_population_statistics
 from bnexp.probes.recorder import Recorder
 from bnexp.training import checkpoint, memory
@@ -112,6 +120,8 @@ def train_and_evaluate(
         run.record_test(outcome.test)
         if not np.isfinite(outcome.test.loss):
             outcome.status = runs.DIVERGED
+        if config.trainer.predictions and outcome.status == runs.FINISHED:
+            run.write_predictions(dataset.test)
         if config.trainer.save_model:
             with watch("write"):
                 save_model(run.program, folder)
@@ -276,6 +286,20 @@ class _Run:
             with self._watch("write"):
                 self._probed.append(found)
             progress.probes += found
+
+    def write_predictions(self, split: Split) -> None:
+        """Writes what the network makes of each image: a row of label and probabilities."""
+        with self._watch("load"):
+            images, labels = on_device(split)
+        with self._timed("evaluate"):
+            found = self.program.evaluate.probabilities(images)
+        names = [f"p{i}" for i in range(found.shape[1])]
+        rows = (
+            {"label": int(label), **{n: f"{p:.4g}" for n, p in zip(names, row, strict=True)}}
+            for label, row in zip(labels.numpy(), found.round(4), strict=True)
+        )
+        with self._watch("write"):
+            TableFile(self._folder / PREDICTIONS, [*PREDICTION_COLUMNS, *names]).begin(rows)
 
     def record_test(self, tested: Metrics) -> None:
         """Tells of the test after the last step."""

@@ -1,52 +1,15 @@
 """The arms of a trial by their settings, where there are others than a baseline and BN."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bnexp.analysis.claims.figure1 import deaths, how
 from bnexp.analysis.claims.model import POINTS, Finding, by_rule_e, by_rule_r, percent, shown
-from bnexp.analysis.evidence import Chosen, Evidence
-from bnexp.analysis.measures import TEST, MeasureError, by_seed, ended
+from bnexp.analysis.evidence import Chosen
+from bnexp.analysis.measures import TEST, MeasureError, by_seed
 from bnexp.analysis.statistics import paired_difference
-from bnexp.analysis.trials import ACCURACY, settings_words
-
-TUNED = "tuned"
-
-
-def conditions(runs: Evidence) -> list[str]:
-    """Of a trial, in order.
-
-    Raises:
-        MeasureError: there is no trial, or it has not ended.
-    """
-    if runs.trial is None:
-        raise MeasureError("these runs are no trial (they have no trial.json)")
-    if not runs.trial["trials"]:
-        raise MeasureError("the trial has not ended")
-    return [one["condition"] for one in runs.trial["trials"]]
-
-
-def all_chosen(runs: Evidence, *, part: str = TUNED, condition: str = "") -> list[Chosen]:
-    """The report runs of every arm of a trial, each with its own choice.
-
-    Raises:
-        MeasureError: the trial has no such part, or runs are missing.
-    """
-    record = runs.part(part, ACCURACY, condition)
-    table = ended(runs)
-    places = {Path(str(run)).name: run for run in table.index}
-    found = []
-    for arm, choice in record["arms"].items():
-        ids = list(choice["report"].values())
-        missing = [run for run in ids if run not in places]
-        if missing:
-            raise MeasureError(f"{len(missing)} report runs of {arm} have not ended")
-        rows = table.loc[[places[run] for run in ids]]
-        found.append(Chosen(arm, rows, settings_words(choice)))
-    return found
 
 
 def arm_with(arms: Sequence[Chosen], settings: Mapping[str, Any]) -> Chosen:

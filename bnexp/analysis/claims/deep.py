@@ -1,6 +1,7 @@
 """The claims of §4.2.2 and §4.2.3 on deep convolutional networks: fewer steps, ensembles."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis import measures
-from bnexp.analysis.claims.arms import TUNED
 from bnexp.analysis.claims.figure1 import deaths, never
 from bnexp.analysis.claims.model import (
     PAPER,
@@ -23,17 +23,17 @@ from bnexp.analysis.claims.model import (
     times,
 )
 from bnexp.analysis.claims.robustness import dead
-from bnexp.analysis.evidence import Chosen, Evidence, evidence
+from bnexp.analysis.evidence import TUNED, Chosen, Evidence, evidence
 from bnexp.analysis.loading import Runs
-from bnexp.analysis.measures import LR, NORM, VALIDATION, by_seed, chance_of, split, tuned
+from bnexp.analysis.measures import LR, VALIDATION, by_seed, chance_of, split, tuned
 from bnexp.analysis.statistics import paired_difference, t_interval
 from bnexp.analysis.steps import Crossings, crossings, speed
-from bnexp.analysis.trials import ACCURACY
+from bnexp.analysis.trials import ACCURACY, settings_words
+from bnexp.folders.pack import run_table
 from bnexp.folders.runs import DIVERGED
+from bnexp.folders.tables import PREDICTIONS
 
 FASTER, FASTEST = 5, 30  # times the baseline's learning rate
-CLOSE = 0.01  # two learning rates this near in ratio are the same
-LOGITS = "test_logits.npz"  # in a run's folder: logits and labels of the test images
 ENSEMBLE = 6  # networks
 
 
@@ -46,64 +46,94 @@ def maximum(runs: Runs, table: pd.DataFrame) -> pd.Series:
 def figure3(runs: Runs) -> pd.DataFrame:
     """The table of Fig. 3: arm, learning rate, steps to the baseline's maximum, maximum.
 
-    Steps are the median over seeds (infinite: most never get there), maximum the mean; the
-    baseline is the arm without normalization at its best learning rate.
+    Of a trial the runs that judge: both arms at the baseline's best learning rate and at multiples
+    of it. Of other runs all of the two arms; the baseline is then the arm without normalization at
+    its best rate. Steps are the median over seeds (infinite: most never get there), maximum the
+    mean.
 
     Raises:
         MeasureError: no baseline or no run of the other arm has ended.
     """
     found = evidence(runs)
-    none, batch = found.arms(measures.ended(runs))
-    base = tuned(none)
-    goal = by_seed(base.table, maximum(runs, base.table))
+    best, groups = _by_rate(found) if found.trial is None else _by_factor(found)
+    goal = by_seed(groups[0][2], maximum(runs, groups[0][2]))
     rows = []
-    for arm, table in ((found.baseline, none), (found.arm, batch)):
-        for rate, group in split(table, LR).items():
-            targets = group["seed"].map(goal)
-            steps = measures.reached(runs, targets.reindex(runs.runs.index))[group.index]
-            rows.append(
-                {
-                    "arm": arm,
-                    "learning rate": rate,
-                    "times the baseline": rate / base.rate,
-                    "n": len(group),
-                    "budget": float(group["trainer.steps"].max()),
-                    "diverged": int((group["status"] == DIVERGED).sum()),
-                    "steps to the baseline's maximum": float(steps.median()),
-                    "reached": int(np.isfinite(steps).sum()),
-                    "maximum": float(maximum(runs, group).mean()),
-                }
-            )
+    for arm, rate, group in groups[1:]:
+        targets = group["seed"].map(goal)
+        steps = measures.reached(runs, targets.reindex(runs.runs.index))[group.index]
+        rows.append(
+            {
+                "arm": arm,
+                "learning rate": rate,
+                "times the baseline": rate / best,
+                "n": len(group),
+                "budget": float(group["trainer.steps"].max()),
+                "diverged": int((group["status"] == DIVERGED).sum()),
+                "steps to the baseline's maximum": float(steps.median()),
+                "reached": int(np.isfinite(steps).sum()),
+                "maximum": float(maximum(runs, group).mean()),
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def at_rate(runs: Evidence, base: Chosen, kind: str, factor: float) -> Chosen:
-    """The runs of an arm at a multiple of the baseline's best rate, all else as the baseline's.
+Groups = list[tuple[str, float, pd.DataFrame]]  # arm, learning rate, runs; first the baseline
+
+
+def _by_rate(found: Evidence) -> tuple[float, Groups]:
+    """The baseline's best rate; its runs, then those of both arms at every rate."""
+    none, batch = found.arms(measures.ended(found))
+    base = tuned(none)
+    groups = [
+        (arm, float(rate), group)
+        for arm, table in ((found.baseline, none), (found.arm, batch))
+        for rate, group in split(table, LR).items()
+    ]
+    return base.rate, [(found.baseline, base.rate, base.table), *groups]
+
+
+def _by_factor(found: Evidence) -> tuple[float, Groups]:
+    """The same of a trial: both arms at what the baseline chose and at multiples of its rate."""
+    base = found.chosen(TUNED, ACCURACY)[0]
+    part = found.part(TUNED, ACCURACY)
+    best = float(part["arms"][base.arm]["chosen"][LR])
+    factors = [one["factor"] for one in part.get("factors", []) if one["setting"] == LR]
+    if not factors:
+        raise measures.MeasureError("the trial has no multiples of the rate (trial.factors)")
+    tables = [
+        (kind, best * factor, at_factor(found, base, arm, factor).table)
+        for arm, kind in ((0, found.baseline), (1, found.arm))
+        for factor in factors
+    ]
+    return best, [(found.baseline, best, base.table), *tables]
+
+
+def at_factor(runs: Evidence, base: Chosen, arm: int, factor: float) -> Chosen:
+    """The runs of an arm at a multiple of the baseline's rate, all else as the baseline chose.
+
+    Args:
+        runs: with their trial.
+        base: the baseline's own choice.
+        arm: 0: the baseline; 1: the other arm.
+        factor: on the learning rate.
 
     Raises:
         MeasureError: there are not those of all the baseline's seeds.
     """
-    record = runs.part(TUNED, ACCURACY)["arms"][base.arm]
-    rate = record["chosen"][LR] * factor
-    table = measures.ended(runs)
-    chosen = (table[NORM] == kind) & table["seed"].isin(base.table["seed"])
-    chosen &= (table[LR].astype(float) / rate - 1).abs() < CLOSE
-    for key, value in record["chosen"].items():
-        if key in table and key != LR:
-            chosen &= table[key] == value
-    rows = table[chosen]
-    if set(rows["seed"]) != set(base.table["seed"]):
-        raise measures.MeasureError(
-            f"not all report seeds have a run with norm={kind} at learning rate {rate:.3g}, "
-            f"{factor:g} times the best of {base.arm}"
-        )
-    return Chosen(f"{kind} at {factor:g}η*", rows, f"{LR}={rate:.3g}")
+    part = runs.part(TUNED, ACCURACY)
+    name = list(part["arms"])[arm]
+    for one in part.get("factors", []):
+        if (one["setting"], one["factor"]) == (LR, factor):
+            table = runs.reported(one["report"][name], f"{name} at {factor:g}η*")
+            return Chosen(f"{name} at {factor:g}η*", table, settings_words(one))
+    raise measures.MeasureError(
+        f"the trial has no runs of {name} at {factor:g} times what {base.arm} chose (trial.factors)"
+    )
 
 
 def _fewer_steps(runs: Evidence, *, primary: bool) -> Iterator[Finding]:
     base = runs.chosen(TUNED, ACCURACY)[0]
-    kind = runs.arm
-    ours = {factor: at_rate(runs, base, kind, factor) for factor in (FASTER, 1, FASTEST)}
+    ours = {factor: at_factor(runs, base, 1, factor) for factor in (FASTER, 1, FASTEST)}
     best = by_seed(base.table, maximum(runs, base.table))
     when = crossings(runs, runs.runs["seed"].map(best))
     reached = {factor: when.of(arm.table) for factor, arm in ours.items()}
@@ -148,7 +178,7 @@ def _to_maximum(
 
 def _of_baseline(runs: Evidence, base: Chosen) -> str:
     """How many baselines are dead or diverged at `FASTER` times their best rate."""
-    faster = at_rate(runs, base, runs.baseline, FASTER).table
+    faster = at_factor(runs, base, 0, FASTER).table
     lost = int((dead(faster, faster[VALIDATION]) | (faster["status"] == DIVERGED)).sum())
     return f" The baseline at {FASTER}η* is dead or diverged in {lost} of {len(faster)} runs."
 
@@ -200,20 +230,20 @@ def _disagreement(guesses: np.ndarray) -> np.ndarray:
 
 
 def kept_probabilities(runs: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Networks × images × classes, and the images' labels, of runs that kept their test logits.
+    """Networks × images × classes, and the images' labels, of runs that kept their predictions.
 
     Raises:
         MeasureError: some did not.
     """
-    missing = [run for run in runs if not (Path(run) / LOGITS).is_file()]
-    if missing or len(runs) < 2:
+    kept = [run_table(Path(run), PREDICTIONS) for run in runs]
+    there = [pd.read_csv(io.StringIO(text)) for text in kept if text is not None]
+    if len(there) < max(2, len(runs)):
         raise measures.MeasureError(
-            f"{len(missing)} of {len(runs)} report runs have not kept their test logits ({LOGITS})"
+            f"{len(runs) - len(there)} of {len(runs)} report runs have not kept their predictions "
+            "(trial.keep='trainer.predictions=true')"
         )
-    kept: list[Mapping[str, np.ndarray]] = [np.load(Path(run) / LOGITS) for run in runs]
-    logits = np.stack([one["logits"] for one in kept]).astype(float)
-    powers = np.exp(logits - logits.max(axis=2, keepdims=True))
-    return powers / powers.sum(axis=2, keepdims=True), np.asarray(kept[0]["labels"])
+    labels = there[0]["label"].to_numpy()
+    return np.stack([one.drop(columns="label").to_numpy(float) for one in there]), labels
 
 
 _FEWER = (

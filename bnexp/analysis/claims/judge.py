@@ -65,6 +65,8 @@ def _judged(claim: Claim, found: Runs) -> Iterator[Judgement]:
         settings = presets.claimable(runs, claim.sweep)
         try:
             judgement = Judgement(claim, _findings(claim, runs), settings=settings)
+            told = [presets.copy_told(runs), "" if settings else presets.smaller(claim.sweep)]
+            judgement = judgement.telling(" ".join(filter(None, told)))
         except MeasureError as error:
             judgement = Judgement(claim, [], str(error), settings)
         (apart if settings else counted).append((sweep, judgement))

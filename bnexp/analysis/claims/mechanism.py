@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis import measures
-from bnexp.analysis.claims.figure1 import PATHS, TUNED, accuracy, deaths, drift, how
+from bnexp.analysis.claims.figure1 import PATHS, accuracy, deaths, drift, how
 from bnexp.analysis.claims.model import (
     LOG2,
     PAPER,
@@ -23,7 +23,7 @@ from bnexp.analysis.claims.model import (
     times,
 )
 from bnexp.analysis.claims.robustness import largest_rate
-from bnexp.analysis.evidence import Chosen, Evidence
+from bnexp.analysis.evidence import TUNED, Chosen, Evidence
 from bnexp.analysis.loading import SEED, Runs
 from bnexp.analysis.measures import LR, NORM, MeasureError, by_seed
 from bnexp.analysis.statistics import (
@@ -42,7 +42,6 @@ from bnexp.folders.runs import DIVERGED
 
 SCALE, POSITION, MOMENTUM = "init.scale", "norm.position", "norm.momentum"
 ACTIVATION = "model.activation"
-STEPS_OF_P = 50_000
 SLOPE, SLOPE_MARGIN = -1.0, 0.05
 SLOW, EARLY = 0.999, 500  # decay of the averages; steps
 LARGE_RATE = 3.0
@@ -51,12 +50,6 @@ OUTSIDE = {
     "norm.gradient=no_mean": "no gradient through μ",
     "norm.gradient=none": "through neither μ nor σ",
 }
-
-
-def smaller(table: pd.DataFrame) -> str:
-    """What is said of runs that are shorter than protocol P's."""
-    steps = int(table["trainer.steps"].max())
-    return f" Made smaller: {steps} of protocol P's {STEPS_OF_P} steps." * (steps < STEPS_OF_P)
 
 
 def died(arm: str, table: pd.DataFrame, values: pd.Series | None = None) -> str:
@@ -148,7 +141,7 @@ def _weight_growth(part: str, arm: pd.DataFrame, growth: pd.Series, *, judged: b
     sentence = (
         f"While training ‖W‖ becomes so many times as large, by what initial weights are "
         f"multiplied with: {grown}. Smallest / largest: log2 {shown(effect)}."
-        f"{died(f'norm={arm[NORM].iloc[0]}', arm, growth.reindex(arm.index))}{smaller(arm)}"
+        f"{died(f'norm={arm[NORM].iloc[0]}', arm, growth.reindex(arm.index))}"
     )
     measure = "growth of ‖W‖, smallest / largest initial weights"
     return by_rule_r(part, measure, LOG2, effect, sentence, beside=not judged)
@@ -168,22 +161,13 @@ def _norm_by_step(runs: Runs, statistic: str) -> pd.DataFrame:
 
 
 def _normalize_inside_gradient(runs: Evidence) -> Iterator[Finding]:
-    inside, *outside = runs.part(TUNED, ACCURACY)["arms"]
+    theirs, *outside = runs.all_chosen(TUNED, ACCURACY)
     biases = _norm_by_step(runs, "bias_norm")
-    for number, arm in enumerate(outside):
-        theirs, ours = _pair(runs, inside, arm)
-        part = OUTSIDE.get(arm, arm)
+    for number, ours in enumerate(outside):
+        part = OUTSIDE.get(ours.arm, ours.arm)
         yield _loss(joined(part, "loss"), theirs, ours, primary=number == 0)
         yield _bias_growth(joined(part, "‖b‖"), theirs, ours, biases)
         yield _later_growth(joined(part, "‖b‖, last half"), theirs, ours, biases)
-
-
-def _pair(runs: Evidence, first: str, second: str) -> tuple[Chosen, Chosen]:
-    """Two arms of a trial that may have more."""
-    part = runs.part(TUNED, ACCURACY)
-    part["arms"] = {arm: part["arms"][arm] for arm in (first, second)}
-    trial = {**(runs.trial or {}), "trials": [{"condition": "", "parts": [part]}]}
-    return replace(runs, trial=trial).chosen(TUNED, ACCURACY)
 
 
 def _loss(part: str, theirs: Chosen, ours: Chosen, *, primary: bool) -> Finding:
@@ -191,7 +175,7 @@ def _loss(part: str, theirs: Chosen, ours: Chosen, *, primary: bool) -> Finding:
     effect = paired_difference(a, b)
     sentence = (
         f"The test loss is {a.mean():.4g} with {ours.arm} and {b.mean():.4g} with {theirs.arm} "
-        f"{how(theirs, ours)}: {shown(effect, 3)}.{deaths(theirs, ours)}{smaller(ours.table)}"
+        f"{how(theirs, ours)}: {shown(effect, 3)}.{deaths(theirs, ours)}"
     )
     measure = f"test loss, {ours.arm} − {theirs.arm}"
     return by_rule_r(part, measure, "nats", effect, sentence, primary=primary)
@@ -240,12 +224,11 @@ def _later_growth(part: str, theirs: Chosen, ours: Chosen, biases: pd.DataFrame)
 
 
 def _before_nonlinearity(runs: Evidence) -> Iterator[Finding]:
-    for condition in _conditions(runs):
+    for condition in runs.conditions:
         after, before = runs.chosen(TUNED, ACCURACY, condition=condition)
         part = condition.removeprefix("model.")
         sigmoid = bool((before.table[ACTIVATION] == "sigmoid").all())
-        found = accuracy(joined(part, "accuracy"), (after, before), primary=sigmoid)
-        yield replace(found, sentence=f"{found.sentence}{smaller(before.table)}")
+        yield accuracy(joined(part, "accuracy"), (after, before), primary=sigmoid)
         tried = [_all_rates(runs, arm) for arm in (after, before)]
         yield _largest_rates(joined(part, "largest rate"), runs, *tried)
         if all((table[LR] == LARGE_RATE).any() for table in tried):
@@ -256,12 +239,6 @@ def _before_nonlinearity(runs: Evidence) -> Iterator[Finding]:
             found = drift(runs, joined(part, "drift"), tables, statistic, told)
             lost = "".join(died(arm.arm, arm.table) for arm in (after, before))
             yield replace(found, sentence=f"{found.sentence}{lost}")
-
-
-def _conditions(runs: Evidence) -> list[str]:
-    """Those of the trial, in its order; one without a name where it has none yet."""
-    there = runs.trial["trials"] if runs.trial else []
-    return [str(one["condition"]) for one in there] or [""]
 
 
 def _all_rates(runs: Evidence, arm: Chosen) -> pd.DataFrame:
@@ -361,7 +338,7 @@ def _near_1(
         f"The singular values s of the layers' Jacobians have a median |log s| of "
         f"{values.mean():.3g} with {ours.arm}{f' {part}' * bool(part)} {how(theirs, ours)}; log 2, "
         f"a factor of two from 1, is {NEAR_1:.3g}, less that: {shown(effect, 3)}."
-        f"{died(ours.arm, ours.table, values)}{smaller(ours.table)}"
+        f"{died(ours.arm, ours.table, values)}"
     )
     measure = f"log 2 − median |log s| of the layers' Jacobians, {ours.arm}"
     return by_rule_r(part, measure, "nats", effect, sentence, primary=primary)

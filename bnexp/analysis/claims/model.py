@@ -1,7 +1,7 @@
 """What a claim is, and what is found when it is judged."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -106,6 +106,13 @@ class Judgement:
     findings: Sequence[Finding]
     reason: str = ""
     settings: Sequence[str] = ()
+
+    def telling(self, told: str) -> "Judgement":
+        """The same with more said in every finding."""
+        if not told:
+            return self
+        findings = [replace(one, sentence=f"{one.sentence} {told}") for one in self.findings]
+        return replace(self, findings=findings)
 
 
 def by_rule_r(

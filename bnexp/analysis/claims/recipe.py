@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis.claims.arms import (
-    all_chosen,
     arm_with,
-    conditions,
     difference_of_gains,
     final_accuracy,
     gain,
@@ -23,7 +21,7 @@ from bnexp.analysis.claims.model import (
     percent,
     shown,
 )
-from bnexp.analysis.evidence import Chosen, Evidence
+from bnexp.analysis.evidence import TUNED, Chosen, Evidence
 from bnexp.analysis.measures import NORM, MeasureError
 from bnexp.analysis.statistics import paired_difference
 from bnexp.analysis.trials import ACCURACY
@@ -53,18 +51,17 @@ def _by_dropout(
 ) -> tuple[dict[float, tuple[Chosen, Chosen]], dict[float, tuple[float, float]]]:
     """By share of dropout: the arms' report runs, and their scores in tuning."""
     pairs, scores = {}, {}
-    conditions(runs)
     if DROPOUT not in runs.runs:
         raise MeasureError(f"the runs have no {DROPOUT}")
-    for part in (runs.trial or {})["trials"][0]["parts"]:
-        name = part["part"]
+    for name in runs.parts:
         none, batch = runs.chosen(name, ACCURACY)
         shares = set(pd.concat([none.table, batch.table])[DROPOUT])
         if len(shares) != 1:
             raise MeasureError(f"part {name} has several shares of dropout")
         share = float(shares.pop())
         pairs[share] = (none, batch)
-        found = [part["arms"][arm.arm]["score"] for arm in (none, batch)]
+        arms = runs.part(name, ACCURACY)["arms"]
+        found = [arms[arm.arm]["score"] for arm in (none, batch)]
         scores[share] = tuple(-math.inf if score is None else float(score) for score in found)
     return pairs, {share: (first, second) for share, (first, second) in scores.items()}
 
@@ -100,7 +97,7 @@ def _gap(runs: Evidence, none: Chosen, batch: Chosen) -> Finding:
 
 
 def _shuffling_helps(runs: Evidence) -> Iterator[Finding]:
-    arms = all_chosen(runs)
+    arms = runs.all_chosen(TUNED, ACCURACY)
     pairs = {
         kind: (
             arm_with(arms, {NORM: kind, RESHUFFLE: False}),
@@ -115,7 +112,7 @@ def _shuffling_helps(runs: Evidence) -> Iterator[Finding]:
 
 
 def _less_l2_faster_decay(runs: Evidence) -> Iterator[Finding]:
-    arms = all_chosen(runs)
+    arms = runs.all_chosen(TUNED, ACCURACY)
     table = pd.concat([arm.table for arm in arms])
     less, more = _two(table, L2)
     fast, slow = _two(table, EVERY)
@@ -142,7 +139,7 @@ def _two(table: pd.DataFrame, key: str) -> tuple[float, float]:
 
 
 def _no_lrn(runs: Evidence) -> Iterator[Finding]:
-    arms = all_chosen(runs)
+    arms = runs.all_chosen(TUNED, ACCURACY)
     for part, kind in (("with BN", runs.arm), ("without BN", runs.baseline)):
         primary = kind == runs.arm
         on, off = (arm_with(arms, {NORM: kind, LRN: value}) for value in (True, False))
@@ -151,8 +148,8 @@ def _no_lrn(runs: Evidence) -> Iterator[Finding]:
 
 def _small_batches(runs: Evidence) -> Iterator[Finding]:
     sizes: dict[float, list[Chosen]] = {}
-    for condition in conditions(runs):
-        arms = all_chosen(runs, condition=condition)
+    for condition in runs.conditions:
+        arms = runs.all_chosen(TUNED, ACCURACY, condition=condition)
         sizes[float(arms[0].table[BATCH_SIZE].iloc[0])] = arms
     if len(sizes) < 2:
         raise MeasureError("needs runs of two sizes of batches")

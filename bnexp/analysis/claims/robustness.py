@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis import measures
-from bnexp.analysis.claims.arms import TUNED, conditions, final_accuracy, gain
+from bnexp.analysis.claims.arms import final_accuracy, gain
 from bnexp.analysis.claims.model import (
     LOG2,
     PAPER,
@@ -20,7 +20,7 @@ from bnexp.analysis.claims.model import (
     percent,
     shown,
 )
-from bnexp.analysis.evidence import Chosen, Evidence
+from bnexp.analysis.evidence import TUNED, Chosen, Evidence
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION, Tuned, chance_of, split, tuned
 from bnexp.analysis.statistics import (
@@ -245,7 +245,7 @@ def _saturating_nonlinearities(runs: Evidence) -> Iterator[Finding]:
 def _deepest(runs: Evidence) -> Iterator[Finding]:
     """The rule of this part is no rule R: see `_depth_verdict`."""
     rows = []
-    for condition in conditions(runs):
+    for condition in runs.conditions:
         theirs, ours = runs.chosen(TUNED, ACCURACY, condition=condition)
         rows.append((int(measures.depth(ours.table).iloc[0]), theirs, ours))
     rows.sort(key=lambda row: row[0])
