@@ -151,6 +151,7 @@ COMMAND_LINES = {
     "run experiment=quickstart,original": "add --multirun",
     "run +experiment=quickstart": "Multiple values for experiment",
     "run --multirun experiment=quickstart,nothing": "unknown option experiment=nothing",
+    "run --multirun experiment=quickstart,fig1": "experiment=fig1 is a trial, which goes by itself",
     "run experiment=quickstart norm=nothing": "unknown option norm=nothing",
     # --- flags
     "run --nonsense": "unrecognized arguments: --nonsense",

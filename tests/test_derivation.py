@@ -5,6 +5,9 @@ Nothing of `bnexp.analysis` or `bnexp.sweeps` is used here but to be compared wi
 
 import io
 import json
+import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,27 +38,35 @@ def reached(history: pd.DataFrame, target: float, budget: int) -> float:
     return float(there.iloc[0]) if len(there) else float(budget)
 
 
-def read() -> pd.DataFrame:
-    """A row for each run of the trial: what it was, and what is to be compared."""
-    rows = []
+def of_sweep(sweep: str) -> Iterator[tuple[dict[str, str | None], dict[str, Any]]]:
+    """Of each run of a trial its cells in the pack, what it was, and its accuracies."""
     for packed in pq.read_table(COMMITTED / "runs.parquet").to_pylist():
-        if packed["sweep"] != "fig1":
+        if packed["sweep"] != sweep:
             continue
         config, result = yaml.safe_load(packed["config.yaml"]), json.loads(packed["result.json"])
-        history = table(packed, "history.csv")
         died = result["status"] == "diverged"
-        steps = config["trainer"]["steps"]
-        row = {
-            "arm": config["norm"]["kind"],
-            "lr": float(config["optimizer"]["lr"]),
-            "stddev": float(config["init"]["stddev"]),
-            "schedule": config["schedule"]["kind"],
-            "steps": steps,
-            "seed": config["seed"],
-            "validation": 0.1 if died else result["final_val_accuracy"],
-            "test": 0.1 if died else result["test_accuracy"],
-            **{target: reached(history, target, steps) for target in (0.9, 0.95, 0.97)},
-        }
+        yield (
+            packed,
+            {
+                "arm": config["norm"]["kind"],
+                "layers": len(config["model"]["hidden"]),
+                "lr": float(config["optimizer"]["lr"]),
+                "stddev": float(config["init"]["stddev"]),
+                "schedule": config["schedule"]["kind"],
+                "steps": config["trainer"]["steps"],
+                "seed": config["seed"],
+                "validation": 0.1 if died else result["final_val_accuracy"],
+                "test": 0.1 if died else result["test_accuracy"],
+            },
+        )
+
+
+def read() -> pd.DataFrame:
+    """A row for each run of fig1: what it was, and what is to be compared."""
+    rows = []
+    for packed, row in of_sweep("fig1"):
+        history = table(packed, "history.csv")
+        row |= {target: reached(history, target, row["steps"]) for target in (0.9, 0.95, 0.97)}
         if packed["probes.csv"]:
             probes = table(packed, "probes.csv")
             late = probes[(probes["probe"] == "activations") & (probes["step"] > 1000)]
@@ -161,3 +172,40 @@ def test_what_docs_say_of_the_trial_is_what_the_table_says(judged):
         if verdict:
             assert row["primary"] and row["verdict_holm"] == verdict
             assert f"| {key[0]}: {key[1]} |" in page
+
+
+# --- depth
+
+
+def chosen_by_halving(runs: pd.DataFrame) -> pd.DataFrame:
+    """The report runs of one arm: the better half after seed 0, of these the best of both seeds."""
+    cell = ["lr", "stddev"]
+    scores = runs[runs["seed"] < 2].set_index([*cell, "seed"])["validation"].unstack()
+    first = scores[0].sort_values(ascending=False, kind="stable")  # the grid's order where equal
+    left = scores[scores.index.isin(first.index[: math.ceil(len(first) / 2)])]
+    best = left[[0, 1]].mean(axis=1).sort_values(ascending=False, kind="stable").index[0]
+    return runs[runs["seed"] >= 100].set_index(cell).loc[best].set_index("seed").sort_index()
+
+
+def test_the_depth_that_only_bn_trains_is_that_of_a_second_derivation():
+    runs = pd.DataFrame([row for _, row in of_sweep("depth")])
+    found = {
+        layers: {arm: chosen_by_halving(mine) for arm, mine in there.groupby("arm")}
+        for layers, there in runs.groupby("layers")
+    }
+    rescued = [
+        layers
+        for layers, arms in found.items()
+        if (arms["none"]["test"] <= 0.15).all() and arms["batch"]["test"].mean() >= 0.9
+    ]
+    told = claims_table(judge(load_runs(COMMITTED))).set_index(["sweep", "part"])
+    row = told.loc[("depth", "depth")]
+    layers = rescued[0] if rescued else max(found)
+    values = 100 * (found[layers]["batch"]["test"] - found[layers]["none"]["test"])
+    assert row["n"] == len(values) == 6
+    assert row["effect"] == pytest.approx(values.mean(), rel=1e-9)
+    assert f"at {layers} layers" in row["measure"]
+    stuck = [one for one, arms in found.items() if (arms["none"]["test"] <= 0.15).all()]
+    everywhere = all(arms["none"]["test"].mean() >= 0.9 for arms in found.values())
+    wanted = "supported" if rescued else "contradicted" if stuck or everywhere else "inconclusive"
+    assert row["verdict"] == wanted

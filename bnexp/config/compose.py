@@ -319,16 +319,29 @@ def named_presets(arguments: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def single_presets(arguments: Sequence[str]) -> list[list[str]]:
-    """The arguments once for each preset that they name: each sweeps over values of its own."""
+    """The arguments once for each preset that they name: each sweeps over values of its own.
+
+    Raises:
+        ConfigError: several, of which one is a trial.
+    """
     parser = OverridesParser.create()
     for place, text in enumerate(arguments):
         if text.startswith(f"{PRESET}="):
             override = parser.parse_override(text)
             if override.is_discrete_sweep():
-                names = override.sweep_string_iterator()
+                names = list(override.sweep_string_iterator())
+                _refuse_trials(names)
                 before, after = arguments[:place], arguments[place + 1 :]
                 return [[*before, f"{PRESET}={name}", *after] for name in names]
     return [[*arguments]]
+
+
+def _refuse_trials(names: Sequence[str]) -> None:
+    for name, node in places.definitions(PRESET):
+        if name in names and "trial" in node and len(names) > 1:
+            raise ConfigError(
+                f"{PRESET}={name} is a trial, which goes by itself: bnexp run {PRESET}={name}"
+            )
 
 
 def swept_groups(arguments: Sequence[str]) -> set[str]:
