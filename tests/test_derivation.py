@@ -209,3 +209,9 @@ def test_the_depth_that_only_bn_trains_is_that_of_a_second_derivation():
     everywhere = all(arms["none"]["test"].mean() >= 0.9 for arms in found.values())
     wanted = "supported" if rescued else "contradicted" if stuck or everywhere else "inconclusive"
     assert row["verdict"] == wanted
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for count, arms in found.items():
+        none, batch = (arms[arm]["test"].mean() for arm in ("none", "batch"))
+        assert f"| {count} | {none:.2%} | {batch:.2%} |" in page
+        assert f"{count} layers {none:.2%}" in row["sentence"]
+    assert f"{row['effect']:+.2f} [{row['low']:.2f}, {row['high']:.2f}] points" in page
