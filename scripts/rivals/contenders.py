@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from rivals.task import TASKS
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 OURS = "bnexp"
@@ -25,12 +27,36 @@ class ContenderError(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """A contender: its module in this folder, its variant, and the package that it needs."""
+    """What a contender is.
+
+    Attributes:
+        module: in this folder.
+        variant: of the module.
+        package: that it needs.
+        precisions: that it can train in.
+        always: a precision that it trains in whatever the workload's.
+        images: it is for convolutional networks only.
+        most: steps of a turn.
+        most_on_images: the same in convolutional networks.
+    """
 
     module: str
     variant: str = ""
     package: str = "tensorflow"
     precisions: tuple[str, ...] = ("float32", "bfloat16")
+    always: str = ""
+    images: bool = False
+    most: int = 1_000_000
+    most_on_images: int = 1_000_000
+
+    def task(self, workload: str) -> str:
+        """The task that it is given in this workload."""
+        return workload.removesuffix("-bfloat16") if self.always == "float32" else workload
+
+    def steps(self, workload: str, usual: int) -> int:
+        """Of one turn."""
+        on_images = TASKS[workload].network.convolutional
+        return min(usual, self.most, self.most_on_images if on_images else usual)
 
 
 KINDS = {
@@ -38,10 +64,35 @@ KINDS = {
     "Keras fit": Kind("keras_fit"),
     "Keras fit, jit": Kind("keras_fit", "jit"),
     "PyTorch": Kind("pytorch", package="torch"),
+    "PyTorch, channels last": Kind("pytorch", "channels_last", "torch", images=True),
     "PyTorch, compiled": Kind("pytorch", "compile", "torch"),
+    "JAX": Kind("jax_functions", package="jax"),
+    # XLA's convolutions in a loop on the CPU are slow: https://github.com/jax-ml/jax/issues/12868
+    "JAX, scan": Kind("jax_functions", "scan", "jax", most_on_images=2),
     "TF 1 style": Kind("tf1", precisions=("float32",)),
-    "matrix product": Kind("peak"),
 }
+RIVALS = tuple(name for name in KINDS if name != OURS)
+PEAK = "matrix product"
+KINDS[PEAK] = Kind("peak", most=10)
+
+
+def in_float32(name: str) -> str:
+    """The contender that trains in float32 beside others in bfloat16."""
+    return f"{name}, float32"
+
+
+KINDS |= {
+    in_float32(name): replace(KINDS[name], always="float32")
+    for name in RIVALS
+    if name.startswith(("Keras", "PyTorch"))
+}
+EVERY_RIVAL = tuple(name for name in KINDS if name not in (OURS, PEAK))
+
+
+def fits(name: str, workload: str) -> bool:
+    """Whether it makes sense to time this contender in this workload."""
+    kind, task = KINDS[name], TASKS[workload]
+    return (task.network.convolutional or not kind.images) and kind.always != task.precision
 
 
 def missing(name: str, precision: str) -> str:
@@ -56,12 +107,12 @@ def missing(name: str, precision: str) -> str:
     return ""
 
 
-def command(name: str, task: str, threads: int, *more: str) -> list[str]:
+def command(name: str, workload: str, threads: int, *more: str) -> list[str]:
     """How a contender is started."""
     kind = KINDS[name]
     variant = ["--variant", kind.variant] if kind.variant else []
     module = [sys.executable, "-m", f"rivals.{kind.module}"]
-    return [*module, task, "--threads", str(threads), *variant, *more]
+    return [*module, kind.task(workload), "--threads", str(threads), *variant, *more]
 
 
 def environment() -> dict[str, str]:
@@ -81,12 +132,19 @@ def pin(cores: int) -> None:
 
 
 class Contender:
-    """A process that has built its network and waits to be asked for steps."""
+    """A process that has built its network and waits to be asked for steps.
 
-    def __init__(self, name: str, task: str, threads: int) -> None:
+    Attributes:
+        name: as in KINDS.
+        parameters: how many numbers it trains.
+        loss: of the last steps it was asked for.
+    """
+
+    def __init__(self, name: str, workload: str, threads: int) -> None:
         self.name = name
+        self.loss = float("nan")
         self._process = subprocess.Popen(
-            command(name, task, threads),
+            command(name, workload, threads),
             cwd=SCRIPTS.parent,
             env=environment(),
             stdin=subprocess.PIPE,
@@ -96,7 +154,7 @@ class Contender:
             preexec_fn=partial(pin, threads),
         )
         try:
-            self._read("ready")
+            self.parameters = int(self._answer("parameters")["parameters"])
         except ContenderError:
             self.close()
             raise
@@ -111,7 +169,9 @@ class Contender:
         with contextlib.suppress(BrokenPipeError):
             stdin.write(f"{steps}\n")
             stdin.flush()
-        return float(json.loads(self._read()))
+        answer = self._answer("seconds")
+        self.loss = float(answer["loss"])
+        return float(answer["seconds"])
 
     def close(self) -> None:
         """Ends the process."""
@@ -125,30 +185,29 @@ class Contender:
         assert stream is not None
         return stream
 
-    def _read(self, wanted: str = "") -> str:
+    def _answer(self, key: str) -> dict[str, Any]:
         """The next line that is an answer; libraries print lines of their own."""
         for line in self._stream(self._process.stdout):
-            text = line.strip()
-            if text == wanted or (not wanted and text.replace(".", "").replace("e-", "").isdigit()):
-                return text
+            if line.startswith(f'{{"{key}"'):
+                return dict(json.loads(line))
         told = self._stream(self._process.stderr).read().strip().splitlines()
         raise ContenderError(f"{self.name}: {told[-1] if told else 'ended without a word'}")
 
 
 @contextlib.contextmanager
-def ready(names: Sequence[str], task: str, threads: int) -> Iterator[list[Contender]]:
+def ready(names: Sequence[str], workload: str, threads: int) -> Iterator[list[Contender]]:
     """All contenders, built and waiting."""
     started: list[Contender] = []
     try:
         for name in names:
-            started.append(Contender(name, task, threads))
+            started.append(Contender(name, workload, threads))
         yield started
     finally:
         for contender in started:
             contender.close()
 
 
-def sweep_seconds(name: str, task: str, steps: int, runs: int, cores: int) -> float:
+def sweep_seconds(name: str, workload: str, steps: int, runs: int, cores: int) -> float:
     """How long a user's sweep takes: one process per run, as many at once as cores.
 
     Raises:
@@ -158,7 +217,7 @@ def sweep_seconds(name: str, task: str, steps: int, runs: int, cores: int) -> fl
     def run(seed: int) -> None:
         more = ("--run", str(steps), "--seed", str(seed))
         done = subprocess.run(
-            command(name, task, 1, *more),
+            command(name, workload, 1, *more),
             cwd=SCRIPTS.parent,
             env=environment(),
             capture_output=True,

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from rivals import layers as of
 from rivals import task
-from rivals.task import Asked, asked, go
-
-EPOCHS = 20
+from rivals.data import parts
+from rivals.layers import Layers, Network
+from rivals.task import Asked, Task, asked, go
 
 
 def main() -> None:
@@ -17,78 +18,113 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(order.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(order.seed)
-    if order.task.precision == "bfloat16":
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    data = task.mnist()
-    model = network(order)
-    batches = shuffled(order, data["train"])
+    data = parts(order.task.network.input_shape)
+    model = compiled(order.task, jit=order.variant == "jit")
+    batches = random_batches(order, data["train"])
 
-    def train(steps: int) -> None:
-        model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
+    def train(steps: int) -> float:
+        history = model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
+        return float(history.history["loss"][-1])
 
     def accuracy(part: str) -> float:
         images, labels = data[part]
         return float((model.predict(images, batch_size=500, verbose=0).argmax(1) == labels).mean())
 
-    go(order, train, accuracy)
+    go(order, train, accuracy, sum(int(tf.size(each)) for each in model.trainable_variables))
 
 
-def network(order: Asked) -> Any:
-    """The network, compiled."""
+def compiled(chosen: Task, *, jit: bool) -> Any:
+    """The network with its loss and optimizer."""
     import keras
-    from keras import layers
 
-    kind = order.task.network
-    norm = {"momentum": task.MOMENTUM[kind], "epsilon": task.EPSILON}
-    model = keras.Sequential([keras.Input((28, 28, 1))])
-
-    def unit(linear: Any, activation: str) -> None:
-        for layer in (linear, layers.BatchNormalization(**norm), layers.Activation(activation)):
-            model.add(layer)
-
-    if kind == "cnn":
-        for filters in task.FILTERS:
-            unit(layers.Conv2D(filters, task.KERNEL, padding="same", use_bias=False), "relu")
-            model.add(layers.MaxPooling2D(padding="same"))
-        model.add(layers.Flatten())
-        model.add(layers.Dense(task.DENSE, activation="relu"))
-        model.add(layers.Dropout(1 - task.KEEP))
-        optimizer = keras.optimizers.Adagrad(order.task.lr, task.ACCUMULATOR)
+    if chosen.precision == "bfloat16":
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    model = built(chosen.network)
+    if chosen.optimizer == "adagrad":
+        optimizer = keras.optimizers.Adagrad(chosen.lr, task.ACCUMULATOR)
     else:
-        model.add(layers.Flatten())
-        for units in task.HIDDEN:
-            unit(layers.Dense(units, use_bias=False), "sigmoid")
-        optimizer = keras.optimizers.SGD(order.task.lr)
-    model.add(layers.Dense(10, dtype="float32"))
+        optimizer = keras.optimizers.SGD(chosen.lr)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    jit = order.variant == "jit"
     model.compile(optimizer, loss, jit_compile=jit)
     return model
 
 
-def shuffled(order: Asked, data: tuple[Any, Any]) -> Any:
-    """Batches without end, shuffled anew in each of EPOCHS epochs.
+def built(network: Network) -> Any:
+    """The network as a functional model."""
+    import keras
 
-    The order is drawn beforehand, a row a batch: `Dataset.shuffle` would fill its buffer, image
-    number by image number, whenever `fit` starts.
-    """
-    import numpy as np
+    inputs = keras.Input(network.input_shape)
+    return keras.Model(inputs, applied(network, network.layers, inputs))
+
+
+def applied(network: Network, layers: Layers, x: Any) -> Any:
+    """What the layers make of a Keras tensor."""
+    from keras.layers import (
+        AveragePooling2D,
+        Concatenate,
+        Conv2D,
+        Dense,
+        Dropout,
+        Flatten,
+        GlobalAveragePooling2D,
+        MaxPooling2D,
+    )
+
+    for layer in layers:
+        match layer:
+            case of.Conv(maps, size, strides):
+                given = {"use_bias": False, "kernel_initializer": _initializer(network)}
+                x = Conv2D(maps, size, strides, padding="same", **given)(x)
+                x = _activated(network, x, norm=True)
+            case of.Dense(units, logits=True):
+                x = Dense(units, dtype="float32")(x)
+            case of.Dense(units, norm):
+                given = {"use_bias": not norm, "kernel_initializer": _initializer(network)}
+                x = _activated(network, Dense(units, **given)(x), norm=norm)
+            case of.Pool(kind, size, strides):
+                pool = MaxPooling2D if kind == "max" else AveragePooling2D
+                x = pool(size, strides, padding="same")(x)
+            case of.Join(branches):
+                x = Concatenate()([applied(network, branch, x) for branch in branches])
+            case of.Average():
+                x = GlobalAveragePooling2D()(x)
+            case of.Flatten():
+                x = Flatten()(x)
+            case of.Dropout(rate):
+                x = Dropout(rate)(x)
+    return x
+
+
+def _activated(network: Network, x: Any, *, norm: bool) -> Any:
+    from keras import layers
+
+    if norm:
+        x = layers.BatchNormalization(momentum=network.momentum, epsilon=of.EPSILON)(x)
+    return layers.Activation(network.activation)(x)
+
+
+def _initializer(network: Network) -> Any:
+    import keras
+
+    relu = network.activation == "relu"
+    return keras.initializers.HeNormal() if relu else keras.initializers.RandomNormal()
+
+
+def random_batches(order: Asked, data: tuple[Any, Any]) -> Any:
+    """Batches without end, each of images drawn at random, other ones at each call of `fit`."""
     import tensorflow as tf
 
     images, labels = map(tf.constant, data)
-    random = np.random.default_rng(order.seed)
-    count = len(labels) // order.batch_size
-    epochs = [random.permutation(len(labels))[: count * order.batch_size] for _ in range(EPOCHS)]
-    rows = np.concatenate(epochs).reshape(-1, order.batch_size)
+    generator = tf.random.Generator.from_seed(order.seed)
+
+    def batch(_: Any) -> Any:
+        rows = generator.uniform((order.task.batch_size,), 0, len(labels), tf.int32)
+        return tf.gather(images, rows), tf.gather(labels, rows)
+
     options = tf.data.Options()
     options.autotune.enabled = False  # else `fit` ends only when the tuner next wakes up
-    return (
-        tf.data.Dataset.from_tensor_slices(rows)
-        .repeat()
-        .map(lambda row: (tf.gather(images, row), tf.gather(labels, row)))
-        .prefetch(4)
-        .with_options(options)
-    )
+    endless = tf.data.Dataset.range(1).repeat()
+    return endless.map(batch).prefetch(4).with_options(options)
 
 
 if __name__ == "__main__":

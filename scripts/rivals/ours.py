@@ -1,4 +1,4 @@
-"""bnexp itself: its compiled loop on the preset of the task."""
+"""bnexp itself: its compiled loop on the settings of the task."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def main() -> None:
     from bnexp.training.program import program_for
 
     backend.start(order.threads)
-    config = compose(*order.task.overrides)
+    config = compose(*order.task.overrides())
     dataset = load(config.data)
     program = program_for(config, dataset)
     program.reset(config)
@@ -23,15 +23,16 @@ def main() -> None:
     batches = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
     position = 0
 
-    def train(steps: int) -> None:
+    def train(steps: int) -> float:
         nonlocal position
-        end = position + steps
+        end, losses = position + steps, np.float32(0)
         while position < end:
             size = min(program.steps_per_call, end - position)
-            made = program.train(train_split, batches, config, position, size, np.float32(0))
-            position = made.end
+            made = program.train(train_split, batches, config, position, size, losses)
+            position, losses = made.end, made.loss_sum
+        return float(losses) / steps
 
-    serve(train)
+    serve(train, sum(int(np.prod(each.shape)) for each in program.model.trainable_variables))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """The work that all contenders do, and how they are asked for it.
 
 A contender is a program of its own, started as `python -m rivals.NAME TASK [--variant V]` with
-`scripts/` on its path. It builds the network, then reads numbers of training steps from standard
-input, one a line, makes them, and answers with the seconds they took. With `--run STEPS` it is
-instead what a user would start for one run of a sweep: train, validate as it goes, test, leave.
+`scripts/` on its path. It builds the network, says how many parameters that trains, then reads
+numbers of training steps from standard input, one a line, makes them, and answers with the seconds
+they took and the loss. With `--run STEPS` it is instead what a user would start for one run of a
+sweep: train, validate as it goes, test, leave.
 """
 
 import argparse
@@ -12,38 +13,61 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import numpy as np
+from rivals.data import made_images
+from rivals.layers import NETWORKS, Network, flop
 
-DATA = Path(__file__).resolve().parents[2] / "bnexp" / "data" / "mnist.npz"
-TRAIN_IMAGES = 55_000
+ACCUMULATOR = 0.1  # Adagrad's at the start
 
 
 @dataclass(frozen=True)
 class Task:
     """A network and how it is trained; the numbers are those of bnexp's presets."""
 
-    network: str  # mlp, cnn
-    precision: str
+    name: str  # of the network
     batch_size: int
     lr: float
-    eval_every: int
-    overrides: tuple[str, ...]  # what makes bnexp do the same
+    optimizer: Literal["sgd", "adagrad"]
+    settings: tuple[str, ...]  # what makes bnexp do the same
+    precision: Literal["float32", "bfloat16"] = "float32"
+    eval_every: int = 200
+
+    @property
+    def network(self) -> Network:
+        """Its layers."""
+        return NETWORKS[self.name]
+
+    @property
+    def flop(self) -> float:
+        """Floating-point operations of a step."""
+        return flop(self.network, self.batch_size)
+
+    def overrides(self) -> tuple[str, ...]:
+        """What bnexp is started with; writes the images that it names, if they are not there."""
+        size = f"trainer.batch_size={self.batch_size}"
+        made = self.network.input_shape == (32, 32, 3)
+        data = ("data=npz", f"data.path={made_images()}") if made else ()
+        return (*self.settings, *data, size, f"trainer.precision={self.precision}")
 
 
-MLP = ("model=mlp", "init=gaussian", "optimizer=sgd", "norm=batch", "norm.momentum=0.9")
-TASKS = {
-    "mlp": Task("mlp", "float32", 60, 0.1, 200, (*MLP, "trainer.batch_size=60")),
-    "cnn": Task("cnn", "float32", 64, 0.01, 200, ()),
-    "cnn-bfloat16": Task("cnn", "bfloat16", 64, 0.01, 200, ("trainer.precision=bfloat16",)),
+_SGD = ("optimizer=sgd", "norm=batch", "norm.momentum=0.9")
+
+
+def _images(name: str) -> Task:
+    return Task(name, 32, 0.1, "sgd", (f"model={name}", "init=he", *_SGD))
+
+
+_IN_FLOAT32 = {
+    "mlp": Task("mlp", 60, 0.1, "sgd", ("model=mlp", "init=gaussian", *_SGD)),
+    "cnn": Task("cnn", 64, 0.01, "adagrad", ()),
+    "plain": _images("plain"),
+    "inception": _images("inception"),
 }
-MOMENTUM = {"mlp": 0.9, "cnn": 0.5}  # of the moving averages
-EPSILON = 1e-3
-HIDDEN = (100, 100, 100)
-FILTERS, KERNEL, DENSE, KEEP = (32, 64), 5, 1024, 0.5
-ACCUMULATOR = 0.1  # Adagrad's at the start
+TASKS = _IN_FLOAT32 | {
+    f"{name}-bfloat16": replace(task, precision="bfloat16") for name, task in _IN_FLOAT32.items()
+}
 
 
 @dataclass(frozen=True)
@@ -55,10 +79,6 @@ class Asked:
     threads: int
     seed: int
     run: int  # steps of a whole run; 0: serve
-
-    @property
-    def batch_size(self) -> int:
-        return self.task.batch_size
 
 
 def asked() -> Asked:
@@ -76,35 +96,25 @@ def asked() -> Asked:
     return Asked(**values)
 
 
-def mnist() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images (n, 28, 28, 1) in float32 from 0 to 1 and labels, as train, validation, test."""
-    with np.load(DATA) as arrays:
-        x_train, y_train = arrays["x_train"], arrays["y_train"]
-        x_test, y_test = arrays["x_test"], arrays["y_test"]
-    parts = {
-        "train": (x_train[:TRAIN_IMAGES], y_train[:TRAIN_IMAGES]),
-        "validation": (x_train[TRAIN_IMAGES:], y_train[TRAIN_IMAGES:]),
-        "test": (x_test, y_test),
-    }
-    return {
-        name: ((images[..., None] / np.float32(255)).astype(np.float32), labels.astype(np.int32))
-        for name, (images, labels) in parts.items()
-    }
+def serve(train: Callable[[int], float], parameters: int) -> None:
+    """Makes as many steps as each line of standard input says; answers with seconds and loss.
 
-
-def serve(train: Callable[[int], object]) -> None:
-    """Makes as many steps as each line of standard input says; answers with the seconds."""
-    print("ready", flush=True)
+    Args:
+        train: makes so many steps; returns the loss of the last, or the average.
+        parameters: how many numbers are trained.
+    """
+    print(json.dumps({"parameters": parameters}), flush=True)
     for line in sys.stdin:
         started = time.perf_counter()
-        train(int(line))
-        print(json.dumps(time.perf_counter() - started), flush=True)
+        loss = train(int(line))
+        seconds = time.perf_counter() - started
+        print(json.dumps({"seconds": seconds, "loss": loss}), flush=True)
 
 
 def whole_run(
     steps: int,
     every: int,
-    train: Callable[[int], object],
+    train: Callable[[int], float],
     accuracy: Callable[[str], float],
 ) -> None:
     """What a user's script does: train, look at the validation accuracy now and then, test."""
@@ -114,9 +124,14 @@ def whole_run(
     print(f"test accuracy {accuracy('test'):.4f}")
 
 
-def go(order: Asked, train: Callable[[int], object], accuracy: Callable[[str], float]) -> None:
+def go(
+    order: Asked,
+    train: Callable[[int], float],
+    accuracy: Callable[[str], float],
+    parameters: int,
+) -> None:
     """Serves, or makes the whole run, as asked."""
     if order.run:
         whole_run(order.run, order.task.eval_every, train, accuracy)
     else:
-        serve(train)
+        serve(train, parameters)
