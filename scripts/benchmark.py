@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rivals.contenders import EVERY_RIVAL
+from rivals.kinds import EVERY_RIVAL
 from rivals.task import TASKS
 from timing import steps, sweeps, tables, targets
 

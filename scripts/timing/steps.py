@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rivals import contenders, peak
-from rivals.contenders import OURS, PEAK, RIVALS, Contender, ContenderError, ready
+from rivals import kinds, peak
+from rivals.contenders import Contender, ContenderError, ready
+from rivals.kinds import KINDS, OURS, PEAK, RIVALS
 from rivals.layers import parameters
 from rivals.task import TASKS
 
@@ -32,13 +33,13 @@ def rivals_in(workload: str) -> list[str]:
     """The rivals of a workload, with those in float32 that a target in bfloat16 names."""
     named = [name for each in TARGETS if each.workload == workload for name in each.rivals]
     across = dict.fromkeys(name for name in named if name not in RIVALS)
-    return [name for name in (*RIVALS, *across) if contenders.fits(name, workload)]
+    return [name for name in (*RIVALS, *across) if kinds.fits(name, workload)]
 
 
 def available(workload: str, names: Sequence[str], results: dict[str, Any]) -> list[str]:
     """The contenders that can take part; why another cannot is noted in the results."""
     precision = TASKS[workload].precision
-    absent = {name: contenders.missing(name, precision) for name in names}
+    absent = {name: kinds.missing(name, precision) for name in names}
     results |= {name: {"missing": reason} for name, reason in absent.items() if reason}
     return [name for name in names if not absent[name]]
 
@@ -53,7 +54,7 @@ def steps(workload: str, rivals: Sequence[str], repeats: int) -> dict[str, Any]:
         check_parameters(field, parameters(chosen.network))
         for turn in range(1 + repeats):
             for contender in field:
-                count = contenders.KINDS[contender.name].steps(workload, STEPS[chosen.name])
+                count = KINDS[contender.name].steps(workload, STEPS[chosen.name])
                 took = contender.seconds(count) / count
                 if turn:
                     seconds.setdefault(contender.name, []).append(took)

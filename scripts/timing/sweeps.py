@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rivals import contenders
-from rivals.contenders import OURS, ContenderError, sweep_seconds
+from rivals.contenders import ContenderError, sweep_seconds
+from rivals.kinds import OURS, fits
 from rivals.task import TASKS
 
 from timing.steps import available, spread
@@ -23,7 +24,7 @@ SWEEP_RIVALS = ("Keras fit", "PyTorch", "PyTorch, channels last", "TF 1 style")
 
 def sweeps(name: str, rivals: Sequence[str]) -> dict[str, Any]:
     """Runs a minute of a sweep on all cores: bnexp's against a process per run."""
-    taking_part = [each for each in SWEEP_RIVALS if each in rivals and contenders.fits(each, name)]
+    taking_part = [each for each in SWEEP_RIVALS if each in rivals and fits(each, name)]
     count, length = SWEEPS[name]
     cores = os.cpu_count() or 1
     results: dict[str, Any] = {}

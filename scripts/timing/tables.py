@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rivals.contenders import OURS, RIVALS
+from rivals.kinds import OURS, RIVALS
 
 
 def tables(report: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rivals.contenders import RIVALS, in_float32
+from rivals.kinds import RIVALS, in_float32
 
 GROSS = 0.5  # of a target: below that, --check fails
 
