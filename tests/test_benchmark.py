@@ -225,6 +225,41 @@ def test_pytorch_and_jax_compute_the_same_of_equal_weights(name: str):
     np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize("name", task.TASKS)
+def test_jax_steps_of_every_task_keep_their_state(name: str):
+    """Traced, not compiled: parameters stay in float32, and a scan can carry the state on."""
+    jax = pytest.importorskip("jax")
+    from rivals import jax_functions
+
+    chosen = task.TASKS[name]
+    images = jax.ShapeDtypeStruct((100, *chosen.network.input_shape), np.float32)
+    labels = jax.ShapeDtypeStruct((100,), np.int32)
+    rows = jax.ShapeDtypeStruct((3, chosen.batch_size), np.int32)
+    state = jax.eval_shape(lambda: jax_functions.start(chosen, np.random.default_rng(0)))
+    steps_of = jax_functions.scanned(jax_functions.stepper(chosen))
+    after, loss = jax.eval_shape(steps_of, state, rows, images, labels)
+    assert jax.tree.map(lambda each: each.dtype, after) == jax.tree.map(lambda e: e.dtype, state)
+    assert (loss.shape, loss.dtype) == ((), np.float32)
+
+
+@pytest.mark.parametrize("name", task.TASKS)
+def test_pytorch_makes_a_step_of_every_task(name: str):
+    torch = pytest.importorskip("torch")
+    from rivals import pytorch
+
+    chosen = task.TASKS[name]
+    model = pytorch.built(chosen.network)
+    optimizer = pytorch.optimizer_of(chosen, model)
+    images = torch.rand(4, *chosen.network.input_shape).permute(0, 3, 1, 2)
+    before = [each.detach().clone() for each in model.parameters()]
+    with torch.autocast("cpu", torch.bfloat16, enabled=chosen.precision == "bfloat16"):
+        loss = torch.nn.functional.cross_entropy(model(images), torch.arange(4))
+    loss.backward()
+    optimizer.step()
+    changed = [bool((a != b).any()) for a, b in zip(model.parameters(), before, strict=True)]
+    assert all(changed) and torch.isfinite(loss)
+
+
 def dictionaries(params: list) -> list[dict]:
     """Parameters layer by layer, those of branches too."""
     return [

@@ -9,7 +9,7 @@ from rivals import layers as of
 from rivals import task
 from rivals.data import parts
 from rivals.layers import Layer, Layers, Network, Shape, after
-from rivals.task import Asked, asked, go
+from rivals.task import Task, asked, go
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     model = built(order.task.network)
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
-    optimizer = optimizer_of(order, model)
+    optimizer = optimizer_of(order.task, model)
     forward = torch.compile(model) if order.variant == "compile" else model
     loss_of = nn.CrossEntropyLoss()
     mixed = order.task.precision == "bfloat16"
@@ -68,11 +68,10 @@ def pixels(images: np.ndarray, channels_last: bool) -> Any:
     return found if channels_last else found.permute(0, 3, 1, 2).contiguous()
 
 
-def optimizer_of(order: Asked, model: Any) -> Any:
+def optimizer_of(chosen: Task, model: Any) -> Any:
     """SGD or Adagrad in the form that updates a parameter in one kernel."""
     from torch import optim
 
-    chosen = order.task
     if chosen.optimizer == "sgd":
         return optim.SGD(model.parameters(), chosen.lr, fused=True)
     given = {"initial_accumulator_value": task.ACCUMULATOR, "fused": True}
