@@ -59,6 +59,10 @@ def test_figure_3_for_people():
     assert list(text["learning rate"]) == ["0.07 (1×)", "0.35 (5×)", "2.1 (30×)"] * 2
     assert list(text["steps to the baseline's maximum"])[1] == "> 3000 (0/3)"
     assert "network" not in text
+    told = ["31.0M, 72.2%", "diverged", "", "13.3M, 72.7%", "2.1M, 73.0%", "2.7M, 74.8%"]
+    assert list(text["in the paper"]) == told
+    without = figure3(chosen).assign(network=part).iloc[:5]
+    assert "in the paper" not in tables.figure3_text(without)
 
 
 def test_tables_are_written_in_three_forms(tmp_path: Path):
