@@ -100,8 +100,8 @@ def _endings(row: pd.Series) -> str:
     return ", ".join(f"{row[status]} {status}" for status in ENDINGS if row[status])
 
 
-# Fig. 3 of the paper (ImageNet): by normalization and multiple of the baseline's learning rate the
-# steps to 72.2%, the baseline's maximum, and the maximum. At 5 times the rate the baseline diverged.
+# Fig. 3 of the paper (ImageNet): with BN or without, by multiple of the baseline's learning rate,
+# the steps to 72.2%, the baseline's maximum, and the maximum. At 5 times the baseline diverged.
 PAPERS_FIGURE_3 = {
     (False, 1): "31.0M, 72.2%",
     (False, 5): "diverged",
