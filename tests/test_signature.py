@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnexp.config import ConfigError, options, source
+from bnexp.config import ConfigError, options, signature, source
 from bnexp.config.compose import compose, compose_sweep
 from bnexp.config.signature import COMPUTED, REQUIRED, read
 
@@ -188,3 +188,13 @@ def test_a_network_on_which_norm_would_have_no_effect_is_refused(module):
     name = module("def net(input_shape, classes): ...")
     with pytest.raises(ConfigError, match=r"takes no `unit`.*model=keras model\.builder="):
         compose(f"model={name}:net")
+
+
+def test_a_module_of_this_package_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    found = signature._found
+    monkeypatch.setattr(signature, "_found", lambda name: looked.append(name) or found(name))
+    signature._shipped.cache_clear()
+    for _ in range(3):
+        signature.read("bnexp.norms.batch.batch")
+    assert looked == ["bnexp.norms.batch"]

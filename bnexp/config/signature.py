@@ -99,7 +99,19 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def find_module(name: str) -> Path | None:
-    """The file of a module, which is not imported; nor are the packages that hold it."""
+    """The file of a module, which is not imported; nor are the packages that hold it.
+
+    One of this package stays where it is; the user's may come and go while a notebook is open.
+    """
+    return _shipped(name) if name.startswith("bnexp.") else _found(name)
+
+
+@lru_cache(maxsize=256)
+def _shipped(name: str) -> Path | None:
+    return _found(name)
+
+
+def _found(name: str) -> Path | None:
     path: Any = None
     spec = None
     for depth, _ in enumerate(parts := name.split("."), start=1):

@@ -128,13 +128,13 @@ OF_NETWORK = ("save_model", "predictions")  # a diverged run has no network to k
 
 def lacks(config: Config, done: dict[str, Any]) -> list[str]:
     """What is asked for and a finished run does not have, as it was made without asking for it."""
-    folder, asked = runs.run_folder(config), config.trainer
+    asked = config.trainer
     diverged = done["status"] == runs.DIVERGED
     found = [
         f"no {product}, as trainer.{key}=true was not given then"
         for key, product in PRODUCTS.items()
         if getattr(asked, key) and not (diverged and key in OF_NETWORK)
-        if not (folder / product).exists()
+        if not (runs.run_folder(config) / product).exists()
     ]
     if asked.threads and done["threads"] != asked.threads:
         found.append(f"made with trainer.threads={done['threads']}")
