@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT
 from pandas.testing import assert_frame_equal
 from synthetic import run, runs
@@ -17,6 +18,7 @@ from bnexp.analysis import cache, load_runs
 from bnexp.analysis.cache import Cache
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.reading import read_folders
+from bnexp.folders import runs as folders
 from bnexp.folders.runs import RunError
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -351,3 +353,45 @@ def test_copies_of_a_sweep_are_two_sweeps_and_not_twice_the_seeds(sweep: Path):
     assert all(len(apart.of_sweep(name).runs) == 12 for name in apart.sweeps)
     assert load_runs(some_run(sweep)).sweeps == ["synthetic-0"]
     assert load_runs(sweep).sweeps == ["synthetic-0"]
+
+
+def test_what_runs_have_in_common_is_parsed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    load = yaml.load
+    monkeypatch.setattr(
+        yaml, "load", lambda text, *how, **named: parsed.append(text) or load(text, *how, **named)
+    )
+    synthetic_runs.write_runs(tmp_path, 120, rows=5)
+    folders._group.cache_clear()
+    parsed.clear()
+    assert len(load_runs(tmp_path).runs) == 120
+    assert len(parsed) < 60
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:\n  b: [1, 2]\n  c: null\nd: 1e-3\n",
+        "a: 1\na: 2\n",
+        "a: 'x\n\n  y: z'\nb: |+\n  c: d\n\nyes: no\n",
+        "# says\na: {b: 1}\n? c\n: d\n",
+        "a: &x {b: 1}\nc: *x\n",
+        "a: 1\n---\nb: 2\n",
+        "a: 1\n...\nb: 2\n",
+        "a: [1,\nb: 2]\n",
+        "a: 'x\nb: y'\n",
+        "a: x\n  b: 1\n",
+        "- a\n",
+        "",
+    ],
+)
+def test_a_config_parsed_by_groups_is_the_one_parsed_whole(text: str) -> None:
+    found = folders._by_groups(text)
+    try:
+        whole = yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.YAMLError:
+        assert found is None
+    else:
+        assert found in (None, whole) or (found == {} and not whole)

@@ -26,7 +26,7 @@ def best_rates(runs: Runs, free: Sequence[str] = (LR,)) -> pd.DataFrame:
     Raises:
         MeasureError: no run has ended.
     """
-    table = measures.ended(without_rate(runs, free))
+    table = measures.ended(without_rate(runs, free))[[CONDITION, ARM, LR, VALIDATION]]
     rows = []
     for (condition, arm), group in table.groupby([CONDITION, ARM], sort=False):
         if group[VALIDATION].notna().any():

@@ -14,6 +14,7 @@ from bnexp.folders.runs import DIVERGED, FINISHED, STATUSES, write_atomically
 
 TARGETS = (0.90, 0.95, 0.97)
 METRICS = ("test_accuracy", "final_val_accuracy", "best_val_accuracy", "test_log_loss")
+KEYS = (CONDITION, ARM, "status", "trainer.steps")
 FIGURES = ("n", "mean", "sd", "low", "high")
 
 
@@ -28,7 +29,9 @@ def summarize(runs: Runs) -> pd.DataFrame:
     """
     reached = {target: measures.reached(runs, target) for target in TARGETS}
     rows = []
-    for (condition, arm), group in measures.worth(runs.runs).groupby([CONDITION, ARM], sort=False):
+    table = measures.worth(runs.runs)
+    table = table[[key for key in (*KEYS, *METRICS) if key in table]]  # a group copies all it has
+    for (condition, arm), group in table.groupby([CONDITION, ARM], sort=False):
         row: dict[str, object] = {CONDITION: condition, ARM: arm, "n": len(group)}
         row |= {status: int((group["status"] == status).sum()) for status in ENDINGS}
         ended = group[group["status"].isin(ENDED)]

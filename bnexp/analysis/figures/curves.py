@@ -57,7 +57,9 @@ def _draw(runs: Runs, conditions: list[str], metric: str, x: str) -> Figure:
     figure, axes = panels.grid(conditions)
     curves = mean_curves(runs, metric)
     means = dict(tuple(curves.groupby([CONDITION, ARM], sort=False)))
-    members = dict(tuple(runs.runs.groupby([CONDITION, ARM], sort=False)))
+    members = dict(
+        tuple(runs.runs[[CONDITION, ARM, "status"]].groupby([CONDITION, ARM], sort=False))
+    )
     histories = {str(run): rows for run, rows in runs.history.groupby("run", sort=False)}
     for axis, condition in zip(axes, conditions, strict=True):
         for arm in arms:

@@ -50,6 +50,7 @@ def _draw(runs: Runs, table: pd.DataFrame, conditions: list[str]) -> Figure:
     arms = panels.arms_of(runs)
     looks = style.looks(arms)
     figure, axes = panels.grid(conditions)
+    table = table[[CONDITION, ARM, LR, VALIDATION, "status"]]  # each part is a copy of all it has
     for axis, condition in zip(axes, conditions, strict=True):
         for i, arm in enumerate(arms):
             chosen = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
