@@ -187,6 +187,13 @@ def test_a_verdict_says_in_what_its_preset_is_smaller(made):
     assert told.startswith("The preset is smaller than elsewhere, to fit: tuning runs have 1,500")
     assert told.endswith("2,500 validation images.")
     assert presets.smaller("fig1") == presets.smaller("no_preset") == ""
+    shorter = presets.smaller(GRID)
+    assert "2,000 in place of 50,000" in shorter
+    for rows, is_told in ((made, True), (changed(made, slice(None), trainer__steps=100), False)):
+        found = [one for one in judge(runs(rows)) if one.claim.sweep == GRID and one.findings]
+        sentences = [finding.sentence for one in found for finding in one.findings]
+        assert sentences
+        assert all((shorter in sentence) == is_told for sentence in sentences)
 
 
 def test_a_claim_of_the_users_own_may_name_any_sweep():

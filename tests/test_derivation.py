@@ -51,7 +51,7 @@ def of_sweep(sweep: str) -> Iterator[tuple[dict[str, str | None], dict[str, Any]
                 "arm": config["norm"]["kind"],
                 "layers": len(config["model"]["hidden"]),
                 "lr": float(config["optimizer"]["lr"]),
-                "stddev": float(config["init"]["stddev"]),
+                "stddev": float(config["init"].get("stddev", math.nan)),
                 "schedule": config["schedule"]["kind"],
                 "steps": config["trainer"]["steps"],
                 "seed": config["seed"],
@@ -215,3 +215,23 @@ def test_the_depth_that_only_bn_trains_is_that_of_a_second_derivation():
         assert f"| {count} | {none:.2%} | {batch:.2%} |" in page
         assert f"{count} layers {none:.2%}" in row["sentence"]
     assert f"{row['effect']:+.2f} [{row['low']:.2f}, {row['high']:.2f}] points" in page
+
+
+# --- data that nobody tuned for
+
+
+def test_the_trial_on_cifar_10_is_that_of_a_second_derivation():
+    rows = [row for _, row in of_sweep("cifar10_cnn")]
+    runs = pd.DataFrame(rows).set_index("seed").sort_index()
+    best = runs[runs.index < 100].groupby(["arm", "lr"])["validation"].mean()
+    test = {
+        arm: runs[(runs.index >= 100) & (runs["arm"] == arm) & (runs["lr"] == best[arm].idxmax())]
+        for arm in ("none", "batch")
+    }
+    values = 100 * (test["batch"]["test"] - test["none"]["test"])
+    low, high = stats.t.interval(0.95, 5, loc=values.mean(), scale=stats.sem(values))
+    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
+    told = f"{values.mean():.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
+    assert f"{test['none']['test'].mean():.2%} without BN and" in page
+    assert f"{test['batch']['test'].mean():.2%} with it, {told}: no difference" in page
+    assert len(values) == 6
