@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import DEEP
 from test_networks_arms import none, unit
 
@@ -11,6 +12,7 @@ from bnexp.networks.inception import inception
 from bnexp.networks.initial import initialize, weight_layers
 from bnexp.networks.learned_scale import LearnedScale
 from bnexp.networks.plain import plain
+from bnexp.networks.pointwise import PointwiseConv2D
 from bnexp.networks.residual import residual
 from bnexp.networks.structure import norm_layers
 
@@ -83,3 +85,36 @@ def test_every_norm_stands_in_every_network(compose, network, norm):
     logits = model(np.random.default_rng(0).random((4, *CIFAR), "float32"), training=True)
     assert logits.shape == (4, 10)
     assert np.isfinite(np.asarray(logits)).all()
+
+
+# --- a 1x1 convolution as a product
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("policy", ["float32", "float64"])
+def test_a_pointwise_convolution_is_keras_convolution_of_1x1(use_bias, policy):
+    options = {"use_bias": use_bias, "activation": "tanh", "dtype": policy}
+    product, plain_one = PointwiseConv2D(5, **options), keras.layers.Conv2D(5, 1, **options)
+    images = tf.constant(np.random.default_rng(0).normal(size=(2, 4, 3, 6)), policy)
+    found = []
+    for layer in (product, plain_one):
+        layer.build(images.shape)
+        layer.set_weights(product.get_weights())
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            loss = tf.reduce_sum(tf.square(layer(images)))
+        sources = [images, *(variable.value for variable in layer.trainable_variables)]
+        found.append([layer(images), *tape.gradient(loss, sources)])
+    tolerance = 1e-12 if policy == "float64" else 1e-5
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+def test_a_pointwise_convolution_is_saved_and_takes_images_of_any_size():
+    images = keras.Input((None, None, 3))
+    model = keras.Model(images, PointwiseConv2D(2)(images))
+    again = keras.Model.from_config(model.get_config())
+    assert again(np.zeros((1, 5, 7, 3), "float32")).shape == (1, 5, 7, 2)
+    for wrong in ({"kernel_size": 3}, {"strides": 2}, {"data_format": "channels_first"}):
+        with pytest.raises(ValueError, match="PointwiseConv2D is of 1x1"):
+            PointwiseConv2D(2, **wrong)

@@ -22,7 +22,7 @@ def inception(
     to Inception); and pooling. Its 3x3 convolutions are preceded by 1x1 ones. As in the paper
     (appendix, Fig. 5), every second module halves width and height: it has no 1x1 branch, and
     maximum pooling that passes its input on; the others pool averages, and a 1x1 convolution
-    follows. The second convolution of the stem halves them too.
+    follows. The first convolution halves them too.
 
     Args:
         unit: what the arms vary.
@@ -33,7 +33,7 @@ def inception(
     """
     inputs = x = keras.Input(input_shape, name="images")
     for index, width in enumerate(stem, start=1):
-        x = convolution(unit, f"conv_{index}", width, x, strides=2 if index == len(stem) else 1)
+        x = convolution(unit, f"conv_{index}", width, x, strides=2 if index == 1 else 1)
     for index, width in enumerate(maps, start=1):
         module = _halving if index % 2 == 0 else _module
         x = module(unit, f"inception_{index}", width, x)

@@ -5,6 +5,7 @@ from functools import partial
 import keras
 
 from bnexp.config.types import Count, Widths
+from bnexp.networks.pointwise import PointwiseConv2D
 from bnexp.networks.unit import Unit
 
 
@@ -47,7 +48,8 @@ def convolution(
     strides: int = 1,
 ) -> keras.KerasTensor:
     """A convolution of `size` x `size` with its norm and nonlinearity."""
-    layer = partial(keras.layers.Conv2D, maps, size, strides=strides, padding="same")
+    kind = PointwiseConv2D if size == strides == 1 else keras.layers.Conv2D
+    layer = partial(kind, maps, size, strides=strides, padding="same")
     return unit(name, layer, x)
 
 

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from bnexp.networks.dense import TransposedDense
+from bnexp.networks.pointwise import PointwiseConv2D
 from bnexp.norms.affine import Affine
 
 # By linear layer the axes of its kernel that tell its outputs apart.
@@ -20,6 +21,7 @@ _OUTPUT_AXES = {
     TransposedDense: (0,),
     keras.layers.Conv1D: (-1,),
     keras.layers.Conv2D: (-1,),
+    PointwiseConv2D: (-1,),
     keras.layers.Conv3D: (-1,),
     keras.layers.Conv1DTranspose: (-2,),
     keras.layers.Conv2DTranspose: (-2,),

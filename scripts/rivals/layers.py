@@ -121,7 +121,7 @@ NETWORKS = {
     "inception": Network(
         (32, 32, 3),
         (
-            *(Conv(16), Conv(32, strides=2), _module(16), _halving(16), _module(32)),
+            *(Conv(16, strides=2), Conv(32), _module(16), _halving(16), _module(32)),
             *(_halving(32), _module(32), Average(), _LOGITS),
         ),
     ),
