@@ -134,10 +134,15 @@ def _of_trials(arguments: list[str]) -> list[str]:
 
 
 def _quoted(word: str) -> str:
-    """Words within a word, as trial.arms=norm=none,batch, would be taken for a sweep of it."""
+    """Words within a word, as trial.arms=norm=none,batch, would be taken for a sweep of it.
+
+    And values with commas, as trial.choose_by=accuracy,loss, are a list.
+    """
     key, _, value = word.partition("=")
-    if not key.startswith("trial.") or "=" not in value:
+    if not key.startswith("trial."):
         return word
+    if "=" not in value:
+        return f"{key}=[{value}]" if "," in value and value[0] not in "'\"{[" else word
     if not (listed := re.fullmatch(r"\[(.*)\]", value)):
         return word if value[0] in "'\"{" else f'{key}="{value}"'
     items = re.findall(r"""("[^"]*"|'[^']*'|[^,]+)(?:,|$)""", listed[1])

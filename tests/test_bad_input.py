@@ -151,6 +151,10 @@ COMMAND_LINES = {
     "run experiment=quickstart,original": "add --multirun",
     "run +experiment=quickstart": "Multiple values for experiment",
     "run --multirun experiment=quickstart,nothing": "unknown option experiment=nothing",
+    "trial trial.choose_by=accuracy,speed": "trial.choose_by=speed is not one of",
+    "trial trial.budget=30,1": "trial.budget",
+    "trial trial.tune_seeds=0": "trial.tune_seeds=0 is out of range",
+    "trial trial.bugdet=3min": "did you mean 'trial.budget'",
     "run --multirun experiment=quickstart,fig1": "experiment=fig1 is a trial, which goes by itself",
     "run experiment=quickstart norm=nothing": "unknown option norm=nothing",
     # --- flags

@@ -133,6 +133,8 @@ def test_arms_are_judged_at_multiples_of_the_baselines_choice_and_keep_their_pre
         (["trial.parts={narrow:{optimizer.lr:7}}"], "does not try"),
         (["trial.armz=norm=none,batch"], "trial.armz"),
         (["seed=3"], "trial.tune_seeds"),
+        (["trial.tune=seed=1,2"], "seed is neither an arm nor tuned"),
+        (["trial.bugdet=3min"], "did you mean 'trial.budget'"),
         (["norm=layer"], "said twice"),
         (["trial.tune=optimizer.lr=0.1,1", "optimizer.lr=0.3"], "said twice"),
         (["trial.tuning=trainer.stepz=3"], "trainer.steps"),
@@ -264,6 +266,87 @@ def test_edges_and_targets_are_told():
     told = "\n".join(sentences(record, effects(record, runs)))
     assert "optimizer.lr=0.1 (the highest tried)" in told
     assert "steps to 90% validation accuracy" in told
+
+
+def told_of(record, runs) -> str:
+    return "\n".join(sentences(record, effects(record, runs)))
+
+
+def test_a_trial_in_which_nothing_learned_has_no_verdict():
+    told = told_of(
+        *trial(lambda arm, seed: rising(0.1 + 0.01 * (arm == "norm=batch")), target=None)
+    )
+    assert "→ no verdict: neither norm=batch nor norm=none learned much more than to guess" in told
+    assert "could be told" not in told
+
+
+def test_arms_with_one_combination_were_not_tuned():
+    record, runs = trial(better(0.02))
+    assert "norm=none, both tuned alike" in told_of(record, runs)
+    for arm in record["trials"][0]["parts"][0]["arms"].values():
+        arm["tried"] = [{"optimizer.lr": 0.1}]
+    record["plan"]["notes"] = ["1 tuning seed, to fit the budget"]
+    told = told_of(record, runs)
+    assert "tuned alike" not in told
+    assert "norm=none, neither of them tuned" in told
+    assert "chose optimizer.lr=0.1, the only combination tried" in told
+    assert told.endswith("smaller: 1 tuning seed, to fit the budget")
+
+
+def test_a_target_that_is_never_reached_is_no_measurement():
+    told = told_of(*trial(lambda arm, seed: rising(0.8), target=0.95))
+    assert "steps to 95% validation accuracy: no run got there, in neither arm" in told
+    assert "times as fast" not in told
+    some = told_of(
+        *trial(lambda arm, seed: rising(0.96 if arm == "norm=batch" else 0.8), target=0.9)
+    )
+    assert ": at least " in some
+    assert "never there, counted as the whole run: 0 against 10" in some
+
+
+def test_evaluations_too_far_apart_are_told():
+    def early(arm: str, seed: int) -> list[float]:
+        return [0.95] * 10
+
+    assert "evaluated too rarely to tell finer (trainer.eval_every)" in told_of(*trial(early))
+    often = told_of(*trial(lambda arm, seed: [0.1] * 40 + [0.95] * 5))
+    assert "too rarely" not in often
+
+
+def test_one_seed_has_no_interval():
+    told = told_of(*trial(better(0.02), seeds=[100]))
+    assert "(one seed has no interval)" in told
+    assert "on 1 fresh seed:" in told
+    assert "nan" not in told
+
+
+def test_both_kinds_of_p_are_told_apart():
+    told = told_of(*trial(better(0.02)))
+    assert "(t test), 0.002 (sign flips)" in told
+    assert "would be seen in 80% of such trials" in told
+
+
+def test_the_judged_runs_of_a_seed_follow_one_another():
+    """So that a busy machine slows all arms alike."""
+    with composed_sweep([*WORDS, TRIAL, *SHORT]) as sweeper:
+        from bnexp.sweeps.trial import Report
+        from bnexp.sweeps.tuning import tune
+
+        [one] = sweeper.trials(sweeper.arguments)
+        tuning = tune(one.design, lambda *_: 0.5, one.has, one.allowed)
+        wanted = Report(one, tuning, sweeper.settings).wanted
+    pairs = [(trying.seed, trying.arm) for trying in wanted]
+    assert pairs == [(seed, arm) for seed in range(100, 106) for arm in ("norm=none", "norm=batch")]
+
+
+def test_commas_in_a_trials_settings_make_a_list():
+    from bnexp.run import _quoted
+
+    assert _quoted("trial.choose_by=accuracy,loss") == "trial.choose_by=[accuracy,loss]"
+    assert _quoted("trial.report_seeds=200,201") == "trial.report_seeds=[200,201]"
+    assert _quoted("trial.arms=norm=none,batch") == 'trial.arms="norm=none,batch"'
+    for word in ("trial.choose_by=[accuracy,loss]", "trial.budget=3min", "optimizer.lr=1,2"):
+        assert _quoted(word) == word
 
 
 def test_the_target_is_what_all_arms_that_learn_reach():

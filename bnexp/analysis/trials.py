@@ -30,10 +30,12 @@ from bnexp.folders.runs import DIVERGED
 ACCURACY, LOSS, STEPS = "accuracy", "loss", "steps"
 MEASURES = {ACCURACY: "test accuracy", STEP: "steps", SECONDS: "training seconds"}
 LEARNS = 1.5  # times chance: an arm that stays below does not set a target
+SPACING = 0.05  # of the median crossing, that evaluations may be apart
+COARSE = "evaluated too rarely to tell finer (trainer.eval_every)"
+UNCERTAIN = "not by all conventions for runs that never get there"
 WORDS = {
     ACCURACY: {SUPPORTED: "more accurate", CONTRADICTED: "less accurate"},
     STEP: {SUPPORTED: "faster in steps", CONTRADICTED: "slower in steps"},
-    SECONDS: {SUPPORTED: "faster in seconds", CONTRADICTED: "slower in seconds"},
 }
 
 
@@ -90,7 +92,8 @@ def effects(trial: Mapping[str, Any], runs: Runs) -> pd.DataFrame:
         value and baseline_value (mean accuracy; medians of steps and seconds), n, effect, low,
         high (points; log2 of baseline / arm), sd, p (exact sign flips), p_t, p_holm (of p_t, over
         the arms), detectable, verdict (rule R; after Holm where there are several arms), diverged,
-        baseline_diverged, never, baseline_never.
+        baseline_diverged, never, baseline_never, chance, told (why the verdict is less than the
+        interval says).
     """
     table = ended(runs)
     places = {Path(str(run)).name: run for run in table.index}
@@ -158,8 +161,8 @@ def _against_first(
     corrected = holm([row["p_t"] for row in rows])
     for row, p in zip(rows, corrected, strict=True):
         row["p_holm"] = p
-        if len(rows) > 1 and not p < 0.05:
-            row["verdict"] = INCONCLUSIVE
+        if len(rows) > 1 and not p < 0.05 and row["verdict"] != INCONCLUSIVE:
+            row |= {"verdict": INCONCLUSIVE, "told": "not after Holm's correction over the arms"}
     return rows
 
 
@@ -169,11 +172,16 @@ def _effect(theirs: pd.DataFrame, ours: pd.DataFrame, times: Crossings | None) -
         a, b = by_seed(ours, TEST), by_seed(theirs, TEST)
         effect = paired_difference(a, b).scaled(100)
         values = {"value": a.mean(), "baseline_value": b.mean()}
-        verdict = rule_r(effect)
+        verdict, told = rule_r(effect), ""
     else:
         mine, base = times.of(ours), times.of(theirs)
         compared = speed(base, mine)
         effect, verdict = compared.effect, compared.verdict()
+        if mine.never == len(mine.first) and base.never == len(base.first):
+            verdict = INCONCLUSIVE  # the budgets alone are compared
+        told = "" if verdict == rule_r(effect) else UNCERTAIN
+        if _is_coarse(mine) or _is_coarse(base):
+            told = "; ".join(filter(None, [told, COARSE]))
         values = {"value": mine.first.median(), "baseline_value": base.first.median()}
         never = {"never": mine.never, "baseline_never": base.never}
     return {
@@ -183,7 +191,18 @@ def _effect(theirs: pd.DataFrame, ours: pd.DataFrame, times: Crossings | None) -
         "diverged": int((ours["status"] == DIVERGED).sum()),
         "baseline_diverged": int((theirs["status"] == DIVERGED).sum()),
         **never,
+        "chance": float(chance_of(ours).max()),
+        "told": told,
     }
+
+
+def _is_coarse(times: Crossings) -> bool:
+    """Whether evaluations are further apart than protocol 2 wants them."""
+    there = np.isfinite(times.first)
+    if not there.any():
+        return False
+    apart = (times.first - times.before)[there].median()
+    return bool(apart > SPACING * times.first[there].median())
 
 
 def statistics_of(effect: Estimate) -> dict[str, Any]:
@@ -216,7 +235,7 @@ def sentences(trial: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
             if lines:
                 lines.append("")
             lines += _part_lines(one, part, chosen)
-    return lines
+    return [*lines, *(f"smaller: {note}" for note in trial["plan"].get("notes", ()))]
 
 
 def _part_lines(
@@ -224,15 +243,39 @@ def _part_lines(
 ) -> Iterator[str]:
     title = ", ".join(word for word in (one["condition"], part["part"]) if word)
     yield f"{title} (chosen by {part['choose_by']})"
+    shown: list[tuple[Any, ...]] = []
     for (at, arm), rows in table.groupby(["at", "arm"], sort=False):
-        baseline = rows["baseline"].iloc[0]
-        how = f"both with the choice of {at}" if at else "each with its own choice"
-        yield f"→ {verdict_words(rows)}"
-        yield f"  {arm} against {baseline}, {how}, on {rows['n'].iloc[0]} fresh seeds:"
-        for _, row in rows.iterrows():
-            yield f"  - {line(row)}"
+        numbers = (arm, *rows["effect"], *rows["value"])
+        if at and numbers in shown:
+            yield f"  both with the choice of {at}: the same runs"
+            continue
+        shown.append(numbers)
+        yield from _arm_lines(part, str(at), str(arm), rows)
     for arm, record in part["arms"].items():
-        yield f"  {arm} chose {settings_words(record)}"
+        yield f"  {arm} chose {settings_words(record)}{_of_how_many(record)}"
+
+
+def _arm_lines(part: Mapping[str, Any], at: str, arm: str, rows: pd.DataFrame) -> Iterator[str]:
+    baseline, n = rows["baseline"].iloc[0], rows["n"].iloc[0]
+    how = f"both with the choice of {at}" if at else "each with its own choice"
+    yield f"→ {verdict_words(rows, '' if at else tuned_words(part, arm, baseline))}"
+    yield f"  {arm} against {baseline}, {how}, on {n} fresh seed{'' if n == 1 else 's'}:"
+    for _, row in rows.iterrows():
+        yield f"  - {line(row)}"
+
+
+def tuned_words(part: Mapping[str, Any], arm: str, baseline: str) -> str:
+    """Whether two arms were tuned at all."""
+    tried = (part["arms"][name] for name in (arm, baseline))
+    return ", neither of them tuned" if all(map(_is_untuned, tried)) else ", both tuned alike"
+
+
+def _is_untuned(record: Mapping[str, Any]) -> bool:
+    return len(record.get("tried", ())) == 1
+
+
+def _of_how_many(record: Mapping[str, Any]) -> str:
+    return ", the only combination tried" if _is_untuned(record) else ""
 
 
 def settings_words(record: Mapping[str, Any]) -> str:
@@ -272,47 +315,74 @@ def effects_text(table: pd.DataFrame) -> pd.DataFrame:
 
 def line(row: pd.Series) -> str:
     """One measure of one arm, "test accuracy 97.31% against 96.80%: +0.51 points [0.32, 0.70]"."""
-    p = f"p = {row['p']:.2g}"
     if row["measure"] == ACCURACY:
         told = (
             f"test accuracy {row['value']:.2%} against {row['baseline_value']:.2%}: "
-            f"{row['effect']:+.2f} points [{row['low']:.2f}, {row['high']:.2f}], {p}; "
-            f"could tell {row['detectable']:.2f} points from 0"
+            f"{row['effect']:+.2f} points{_interval(row['low'], row['high'])}"
+            f"{_certainty(row, '{:.2f} points'.format(row['detectable']))}"
         )
         counts = (row["diverged"], row["baseline_diverged"])
         if any(counts):
             told += f"; diverged, counted as chance: {counts[0]} against {counts[1]}"
         return told
+    what = f"{MEASURES[row['measure']]} to {row['target']:.0%} validation accuracy"
+    never = (row["never"], row["baseline_never"])
+    if never == (row["n"], row["n"]):
+        return f"{what}: no run got there, in neither arm"
+    least = "at least " if never[1] and not never[0] else ""
     told = (
-        f"{MEASURES[row['measure']]} to {row['target']:.0%} validation accuracy "
-        f"{_amount(row['value'])} against {_amount(row['baseline_value'])}: "
-        f"{2 ** row['effect']:.2f} times as fast [{2 ** row['low']:.2f}, {2 ** row['high']:.2f}], "
-        f"{p}; could tell {2 ** row['detectable']:.2f} times"
+        f"{what} {_amount(row['value'])} against {_amount(row['baseline_value'])}: "
+        f"{least}{2 ** row['effect']:.2f} times as fast"
+        f"{_interval(2 ** row['low'], 2 ** row['high'])}"
+        f"{_certainty(row, '{:.2f} times'.format(2 ** row['detectable']))}"
     )
-    if row["never"] or row["baseline_never"]:
-        told += f"; never there: {row['never']} against {row['baseline_never']}"
+    if any(never):
+        told += f"; never there, counted as the whole run: {never[0]} against {never[1]}"
     return told
+
+
+def _interval(low: float, high: float) -> str:
+    return f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else " (one seed has no interval)"
+
+
+def _certainty(row: pd.Series, detectable: str) -> str:
+    """p-values, what would have been seen, and why the verdict is less than the interval says."""
+    if not np.isfinite(row["low"]):
+        return ""
+    told = f", p = {row['p_t']:.2g} (t test), {row['p']:.2g} (sign flips)"
+    if row["detectable"] > 0:
+        told += f"; an effect of {detectable} would be seen in 80% of such trials"
+    return f"{told}; {row['told']}" if row["told"] else told
 
 
 def _amount(value: float) -> str:
     return f"{value:.4g}" if np.isfinite(value) else "never"
 
 
-def verdict_words(rows: pd.DataFrame) -> str:
-    """The verdicts on one arm in a sentence."""
+def verdict_words(rows: pd.DataFrame, alike: str = "") -> str:
+    """The verdicts on one arm in a sentence; not of seconds, which the machine's load changes.
+
+    Args:
+        rows: its measures.
+        alike: what is said of the tuning.
+    """
     first = rows.iloc[0]
+    names = f"{first['arm']} and {first['baseline']}"
     if first["n"] < MIN_JUDGED:
         return f"no verdict: that takes {MIN_JUDGED} fresh seeds"
     everything = rows["diverged"] + rows["baseline_diverged"] == 2 * rows["n"]
     if everything.all():
         return "no verdict: every run diverged, in both arms"
+    if max(first["value"], first["baseline_value"]) < LEARNS * first["chance"]:
+        return (
+            f"no verdict: neither {first['arm']} nor {first['baseline']} learned much more than to "
+            f"guess ({first['chance']:.0%}); try other values with trial.tune, or more steps"
+        )
     told = [
         WORDS[row["measure"]][row["verdict"]]
         for _, row in rows.iterrows()
-        if row["verdict"] in WORDS[row["measure"]]
+        if row["measure"] != SECONDS and row["verdict"] in WORDS[row["measure"]]
     ]
-    alike = "" if first["at"] else ", both tuned alike"
     if not told:
-        return f"no difference between {first['arm']} and {first['baseline']} could be told{alike}"
-    words = " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
-    return f"{first['arm']} is {words} than {first['baseline']}{alike}"
+        return f"no difference between {names} could be told{alike}"
+    return f"{first['arm']} is {' and '.join(told)} than {first['baseline']}{alike}"

@@ -3,7 +3,7 @@
 import re
 
 from bnexp.config import options
-from bnexp.config.errors import nearest
+from bnexp.config.errors import ConfigError, nearest
 from bnexp.config.options import GROUPS
 from bnexp.config.schema import install_hint, unknown_key
 
@@ -17,6 +17,8 @@ EXTRAS = (
 
 def explain(error: BaseException) -> str:
     """What is wrong, where, and what would be right."""
+    if isinstance(error.__cause__, ConfigError):  # of a sweeper that Hydra made
+        return str(error.__cause__)
     text = str(error)
     cause = str(error.__cause__ or "")
     if unknown := re.search(r"Could not override '([^']+)'", text):
@@ -51,6 +53,10 @@ def _unknown(key: str) -> str:
     """The hint for a key: by all keys that the options of its group have."""
     group = key.partition(".")[0]
     tree = {name: dict.fromkeys(options.keys_of(name)) for name in GROUPS}
-    if group in ("hydra",):
+    if group == "hydra":
         return f"unknown key '{key}'"
+    if group == "trial":
+        from bnexp.sweeps.trial_settings import unknown_setting
+
+        return str(unknown_setting(key.partition(".")[2]))
     return str(unknown_key(key, tree))

@@ -43,7 +43,10 @@ def parsed(text: str, path: Path) -> Trial:
     try:
         trial = json.loads(text)
     except ValueError as error:
-        raise RunError(f"{path}: cannot be read ({error})") from error
+        raise RunError(
+            f"{path}: cannot be read ({error}); delete it, and the same command goes on with the "
+            "runs that are there"
+        ) from error
     if not isinstance(trial, dict) or any(field not in trial for field in FIELDS):
         raise RunError(f"{path}: no trial (needs {', '.join(FIELDS)})")
     if trial["version"] != VERSION:

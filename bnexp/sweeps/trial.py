@@ -198,6 +198,8 @@ def _check_keys(
         for name, keys in (("arms", of_arms), ("tune", design.grid)):
             if key in keys:
                 raise ConfigError(f"{word} is said twice: trial.{name} sets {key} too")
+    if "seed" in of_arms | set(design.grid):
+        raise ConfigError("seed is neither an arm nor tuned: see trial.tune_seeds, report_seeds")
     if both := sorted(of_arms & set(design.grid)):
         raise ConfigError(f"trial.tune: {', '.join(both)} is what the arms differ in")
     matched = [] if isinstance(settings.matched, bool) else settings.matched
@@ -303,10 +305,14 @@ class Report:
 
     @property
     def wanted(self) -> list[Trying]:
-        """All report runs, each once."""
+        """All report runs, each once; those of a seed follow one another.
+
+        So arms meet the same load of the machine, seed by seed, which their seconds depend on.
+        """
         found = [one for choice in self.tuning.choices for one in self._of(choice)]
-        found.sort(key=lambda one: one.stage != JUDGED)  # which of two equal runs keeps more
-        return list({self.trial.run_id(one): one for one in reversed(found)}.values())[::-1]
+        found.sort(key=lambda one: one.stage == JUDGED)  # of two equal runs the one that keeps more
+        once = {self.trial.run_id(one): one for one in found}.values()
+        return sorted(once, key=lambda one: one.seed)
 
     def _of(self, choice: Choice) -> Iterator[Trying]:
         yield from self.tries(choice.arm, choice.cell, JUDGED)

@@ -324,15 +324,21 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def counted(number: int, thing: str) -> str:
+    """ "1 seed", "2 seeds"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def described(found: Sequence[Trial], coming: Load, processes: int) -> str:
     """The plan in a sentence."""
     design = found[0].design
     cells = math.prod(map(len, design.grid.values()))
     each = f"{len(found)} conditions × " if len(found) > 1 else ""
+    keys = f" of {', '.join(design.grid)}" if design.grid else ""
     return (
-        f"plan: {each}{len(design.arms)} arms × {cells} combinations of "
-        f"{', '.join(design.grid)} × {len(design.tune_seeds)} tuning seeds, then "
-        f"{len(design.report_seeds)} fresh seeds an arm: {coming.runs} runs, about "
+        f"plan: {each}{len(design.arms)} arms × {counted(cells, 'combination')}{keys} × "
+        f"{counted(len(design.tune_seeds), 'tuning seed')}, then "
+        f"{counted(len(design.report_seeds), 'fresh seed')} an arm: {coming.runs} runs, about "
         f"{duration(coming.seconds)} on {processes} processes; more where the best lies at the "
         "edge of a grid"
     )

@@ -224,13 +224,18 @@ def read_settings(given: Mapping[str, Any]) -> TrialSettings:
     hints = get_type_hints(TrialSettings, include_extras=True)
     for key in given:
         if key not in known:
-            names = [f"trial.{name}" for name in known]
-            raise ConfigError(f"unknown key 'trial.{key}'{nearest(f'trial.{key}', names)}")
+            raise unknown_setting(key)
     found = TrialSettings(
         **{key: checked(f"trial.{key}", value, hints[key]) for key, value in given.items()}
     )
     _ = found.budget_seconds, found.kept, found.multiples
     return found
+
+
+def unknown_setting(key: str) -> ConfigError:
+    """What is said of a key that `TrialSettings` does not have."""
+    names = [f"trial.{item.name}" for item in fields(TrialSettings)]
+    return ConfigError(f"unknown key 'trial.{key}'{nearest(f'trial.{key}', names)}")
 
 
 def spelled(text: str, setting: str) -> dict[str, tuple[Value, ...]]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # what a trial needs and --help does not is imported where it
     from bnexp.sweeps.tuning import Trying, Tuning
 
 
+REPORT = "report"  # the stage whose runs judge
+
+
 class TrialSweeper(GridSweeper):
     """Plans a trial, tunes, reports, writes trial.json, and says what came out.
 
@@ -58,7 +61,7 @@ class TrialSweeper(GridSweeper):
                 trials.write(config.sweep_dir, record)
             reports = self._tuned(found, console)
             wanted = [(one.trial, one.wanted) for one in reports]
-            self._carry_out(wanted, "report", console)
+            self._carry_out(wanted, REPORT, console)
         loaded = _loaded(config)
         record["trials"] = [one.as_record(loaded) for one in reports]
         trials.write(config.sweep_dir, record)
@@ -126,12 +129,14 @@ class TrialSweeper(GridSweeper):
         from dataclasses import replace
 
         from bnexp.sweeps import trial_plan
+        from bnexp.sweeps.trial import SCALE
 
         there = trials.read(_config(found).sweep_dir)
         if there:
             plan = trial_plan.from_record(there["plan"], found)
             console.print("goes on with the trial that is there", markup=False)
         else:
+            console.print("plan: timing a few steps of each arm", markup=False)
             plan, coming, processes = trial_plan.planned(found, self.settings, workers)
         found = [replace(t, design=d) for t, d in zip(found, plan.designs, strict=True)]
         for trial in found:
@@ -141,6 +146,8 @@ class TrialSweeper(GridSweeper):
                     told = f"{arm} has no {', '.join(lacking)}, and is tuned without"
                     console.print(told, markup=False)
         if not there:
+            if self.settings.tune is None and SCALE not in found[0].design.grid:
+                console.print(f"{SCALE} is not tuned: the networks draw their own weights")
             for note in plan.notes:
                 console.print(f"smaller: {note}", markup=False)
             console.print(trial_plan.described(found, coming, processes), markup=False)
@@ -179,11 +186,14 @@ class TrialSweeper(GridSweeper):
         from bnexp.sweeps.plan import make_plan
         from bnexp.sweeps.trial import jobs_of
 
-        plan = make_plan([job for trial, tries in wanted for job in jobs_of(trial, tries)])
+        jobs = [job for trial, tries in wanted for job in jobs_of(trial, tries)]
+        plan = make_plan(jobs)
         console.print(f"{what}: {plan}", markup=False)
         for note in plan.notes:
             console.print(note, markup=False)
-        self.carry_out(plan.todo, console)
+        place = {job.folder: i for i, job in enumerate(jobs)}
+        in_pairs = sorted(plan.todo, key=lambda job: place[job.folder])
+        self.carry_out(in_pairs if what == REPORT else plan.todo, console)
 
     def _tell(self, config: Config, loaded: "Runs", console: "Console") -> None:
         from bnexp.analysis.trials import effects, sentences
