@@ -83,7 +83,8 @@ def test_ctrl_c_in_the_first_second_leaves_no_traceback(work, words, seconds):
         time.sleep(seconds)
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGINT)  # as a terminal does, also to its own processes
-        assert child.wait(timeout=60) in (130, 0, 2)  # 0, 2: it was over by then
+        # 0, 2: it was over by then; -2: over but for Python's own end, when it listens no more
+        assert child.wait(timeout=60) in (130, 0, 2, -signal.SIGINT)
     assert "Traceback" not in (work / "told").read_text()
 
 
