@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from synthetic import multiplied, reported, rising, run, runs, trial_evidence
 
+from bnexp.analysis import tables
 from bnexp.analysis.claims import deep, later_work, recipe, robustness
 from bnexp.analysis.claims.model import NOT_RUN, WHY, Finding, Judgement
 from bnexp.analysis.claims.table import claims_table, headline
@@ -318,6 +319,19 @@ def test_figure_3_of_a_trial_holds_the_multiples_of_the_rate_that_the_baseline_c
     assert list(table["arm"]) == ["none"] * 3 + ["batch"] * 3
     assert list(table["times the baseline"]) == pytest.approx([1, 5, 30] * 2)
     assert set(table["n"]) == {6}
+    others = [
+        {**one, "multiplied": (arm, factor), "reported": (*told[:2], arm, told[3])}
+        for one in fewer_steps(1, 6)
+        for name, factor in [one["multiplied"]]
+        for arm in [{"norm=none": "optimizer=sgd", "norm=batch": "optimizer=adam"}[name]]
+        for told in [one.get("reported", ("", "tuned", arm, {}))]
+    ]
+    for one in others:
+        if one["multiplied"][1] != 1:
+            one.pop("reported")
+    named = deep.figure3(trial_evidence(others))
+    assert list(named["arm"]) == ["optimizer=sgd"] * 3 + ["optimizer=adam"] * 3
+    assert "in the paper" not in tables.figure3_text(named.assign(network=""))
     none, batch = table["steps to the baseline's maximum"][[0, 4]]
     assert batch < none / 2
 

@@ -18,8 +18,9 @@ from test_plot import exact, out, page  # noqa: F401 (fixtures)
 from bnexp.analysis import load_runs
 from bnexp.analysis.build import make_report
 from bnexp.folders import runs
-from bnexp.folders.pack import pack, read, unpack
+from bnexp.folders.pack import pack, read, run_table, unpack
 from bnexp.folders.runs import PACK, RunError
+from bnexp.folders.tables import PREDICTIONS
 from bnexp.sweeps.execute import execute
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -184,6 +185,21 @@ def test_a_pack_further_below_is_left_alone(outputs: Path):
     before = load_runs(outputs)
     packed(outputs, outputs / "reference" / PACK)
     assert_frame_equal(load_runs(outputs).runs, before.runs)
+
+
+def test_a_table_of_one_run_is_read_alike_from_its_folder_and_from_a_pack(outputs: Path):
+    folders = sorted({path.parent for path in outputs.rglob("history.csv")})
+    text = "label,p0,p1\n1,0.25,0.75\n0,1,0\n"
+    (folders[0] / PREDICTIONS).write_text(text)
+    target = packed(outputs, outputs / "reference" / PACK)
+    for folder in folders:
+        inside = target / folder.relative_to(outputs)
+        for name in (PREDICTIONS, "history.csv"):
+            assert run_table(inside, name) == run_table(folder, name)
+    assert run_table(target / folders[0].relative_to(outputs), PREDICTIONS) == text
+    assert run_table(target / folders[1].relative_to(outputs), PREDICTIONS) is None
+    with pytest.raises(RunError):
+        run_table(outputs / "none" / PACK / "sweep" / "run", PREDICTIONS)
 
 
 def spoil_flip(path: Path) -> None:

@@ -18,7 +18,7 @@ from synthetic_trial import trial
 
 import bnexp
 from bnexp.analysis import load_runs
-from bnexp.analysis.build import Options, _section, draw_sweep
+from bnexp.analysis.build import Options, _figure3, _section, draw_sweep
 from bnexp.analysis.report import write_report
 from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, MIN_JUDGED, SUPPORTED
 from bnexp.analysis.trials import common_target, effects, scores_of, sentences
@@ -83,14 +83,15 @@ def test_a_presets_tuning_runs_are_shorter_and_record_nothing():
 
 
 def test_arms_are_judged_at_multiples_of_the_baselines_choice_and_keep_their_predictions(tmp_path):
-    words = ("trial.tune=optimizer.lr=0.1,0.3", "trial.factors=optimizer.lr=1,5")
+    words = ("trial.tune=optimizer.lr=0.1,0.3 init.scale=1,2", "trial.factors=optimizer.lr=1,5")
     keep = "trial.keep=trainer.predictions=true"
     made = bnexp.trial(*WORDS, *SHORT[1:], *words, keep, f"output_dir={tmp_path}")
     [part] = made.record["trials"][0]["parts"]
     chosen = part["arms"]["norm=none"]["chosen"]["optimizer.lr"]
     same, five = part["factors"]
     assert same["report"]["norm=none"] == part["arms"]["norm=none"]["report"]
-    assert (five["factor"], five["chosen"]) == (5, {"optimizer.lr": pytest.approx(5 * chosen)})
+    assert five["factor"] == 5
+    assert five["chosen"]["optimizer.lr"] == pytest.approx(5 * chosen)
     runs = made.runs.runs
     ids = {Path(run).name: run for run in runs.index}
     for seed, run in five["report"]["norm=batch"].items():
@@ -100,6 +101,10 @@ def test_arms_are_judged_at_multiples_of_the_baselines_choice_and_keep_their_pre
     assert list(made.effects["at"].unique()) == labels
     kept = {Path(run).name for run in runs.index if (Path(run) / PREDICTIONS).is_file()}
     assert kept == {run for arm in part["arms"].values() for run in arm["report"].values()}
+    beside = _figure3(made.runs)  # whatever else was tuned
+    assert list(beside["arm"]) == ["none", "none", "batch", "batch"]
+    assert list(beside["times the baseline"]) == pytest.approx([1, 5, 1, 5])
+    assert set(beside["n"]) == {6}
     for run in kept:
         table = pd.read_csv(Path(ids[run]) / PREDICTIONS)
         probabilities = table.drop(columns="label").to_numpy()
@@ -140,6 +145,10 @@ def test_arms_are_judged_at_multiples_of_the_baselines_choice_and_keep_their_pre
         (["trial.tuning=trainer.stepz=3"], "trainer.steps"),
         (["trial.factors=optimizer.lr=-2"], "numbers above 0"),
         (["trial.factors=init.stddev=2"], "not tuned over several numbers"),
+        (
+            ["trial.tune=model.dropout=0.1,0.3", "trial.factors=model.dropout=5"],
+            "model.dropout=1.5 is out of range for norm=none",
+        ),
         (["trial.keep=trainer.steps=7"], "would change the run"),
         (["trial.keep=predictions=true"], "trainer.predictions"),
     ],

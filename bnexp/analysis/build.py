@@ -22,7 +22,7 @@ from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.model import Finding
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.drawing import Saved
-from bnexp.analysis.evidence import trial_of
+from bnexp.analysis.evidence import evidence, trial_of
 from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, verdicts, write_report
@@ -304,8 +304,10 @@ def _figure3(runs: Runs) -> pd.DataFrame:
     """The table of the paper's Fig. 3 for each network; empty where there is no baseline."""
     if runs.runs[LR].nunique() < 2:
         return pd.DataFrame()
+    whole = evidence(runs)
+    networks = [("", whole)] if whole.trial else measures.parts(runs, LR)
     parts = []
-    for part, chosen in measures.parts(runs, LR):
+    for part, chosen in networks:
         with contextlib.suppress(measures.MeasureError):
             parts.append(figure3(chosen).assign(network=part))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -148,6 +148,8 @@ class Evidence(Runs):
 
 def evidence(runs: Runs) -> Evidence:
     """The runs of one sweep with its trial and its arms: none and batch, or the first two."""
+    if isinstance(runs, Evidence):
+        return runs
     kinds = list(dict.fromkeys(runs.runs[NORM])) if NORM in runs.runs else []
     pair = ("none", "batch") if {"none", "batch"} <= set(kinds) else _first_two(kinds)
     given: dict[str, Any] = {item.name: getattr(runs, item.name) for item in fields(Runs)}

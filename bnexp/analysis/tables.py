@@ -115,9 +115,10 @@ PAPERS_FIGURE_3 = {
 
 
 def _in_the_paper(table: pd.DataFrame) -> list[str]:
-    """The paper's rows beside these; nothing where not all of its learning rates are there."""
+    """The paper's rows beside these; nothing where not all of its arms and rates are there."""
     keys = list(zip(table["arm"] != "none", table["times the baseline"].round(3), strict=True))
-    found = PAPERS_FIGURE_3 if set(PAPERS_FIGURE_3) <= set(keys) else {}
+    is_there = set(table["arm"]) == {"none", "batch"} and set(PAPERS_FIGURE_3) <= set(keys)
+    found = PAPERS_FIGURE_3 if is_there else {}
     return [found.get(key, "") for key in keys]
 
 

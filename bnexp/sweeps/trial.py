@@ -125,11 +125,12 @@ class Trial:
         """The config of each arm's first combination."""
         return {arm: self.config(self.tries(arm)[0]) for arm in self.arms}
 
-    def check(self, optional: set[str]) -> None:
+    def check(self, optional: set[str], multiples: Sequence[tuple[str, float]] = ()) -> None:
         """Makes sure that the arms are different, and that some arm has each setting.
 
         Args:
             optional: keys that need not be had.
+            multiples: settings and the factors on them (trial.factors).
 
         Raises:
             ConfigError: they are not, or a value is out of range.
@@ -140,6 +141,11 @@ class Trial:
         self.compose.fitting([self.words(one) for one in everything], optional)
         for one in everything:
             self.config(one)
+        for key, factor in multiples:
+            largest = max(self.design.grid[key]) * factor
+            if refusing := [arm for arm in self.arms if not self.allowed(arm, key, largest)]:
+                told = f"{key}={largest:g} is out of range for {refusing[0]}"
+                raise ConfigError(f"trial.factors: {told}")
         seen: dict[str, str] = {}
         for arm in self.arms:
             other = seen.setdefault(self.run_id(self.tries(arm)[0]), arm)

@@ -119,7 +119,7 @@ class TrialSweeper(GridSweeper):
         for base in map(tuple, bases):
             label = " ".join(word for word in base if word not in common)
             found.append(make_trial(base, label, self.settings, self._compose))
-            found[-1].check(optional)
+            found[-1].check(optional, self.settings.multiples)
         return found
 
     def _planned(

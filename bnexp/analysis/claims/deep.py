@@ -94,46 +94,44 @@ def _by_rate(found: Evidence) -> tuple[float, Groups]:
 
 def _by_factor(found: Evidence) -> tuple[float, Groups]:
     """The same of a trial: both arms at what the baseline chose and at multiples of its rate."""
-    base = found.chosen(TUNED, ACCURACY)[0]
+    base, other = found.chosen(TUNED, ACCURACY)
     part = found.part(TUNED, ACCURACY)
     best = float(part["arms"][base.arm]["chosen"][LR])
     factors = [one["factor"] for one in part.get("factors", []) if one["setting"] == LR]
     if not factors:
         raise measures.MeasureError("the trial has no multiples of the rate (trial.factors)")
     tables = [
-        (kind, best * factor, at_factor(found, base, arm, factor).table)
-        for arm, kind in ((0, found.baseline), (1, found.arm))
+        (arm.removeprefix("norm="), best * factor, at_factor(found, base, arm, factor).table)
+        for arm in (base.arm, other.arm)
         for factor in factors
     ]
-    return best, [(found.baseline, best, base.table), *tables]
+    return best, [(base.arm, best, base.table), *tables]
 
 
-def at_factor(runs: Evidence, base: Chosen, arm: int, factor: float) -> Chosen:
+def at_factor(runs: Evidence, base: Chosen, arm: str, factor: float) -> Chosen:
     """The runs of an arm at a multiple of the baseline's rate, all else as the baseline chose.
 
     Args:
         runs: with their trial.
         base: the baseline's own choice.
-        arm: 0: the baseline; 1: the other arm.
+        arm: its name in the trial.
         factor: on the learning rate.
 
     Raises:
         MeasureError: there are not those of all the baseline's seeds.
     """
-    part = runs.part(TUNED, ACCURACY)
-    name = list(part["arms"])[arm]
-    for one in part.get("factors", []):
+    title = f"{arm} at {factor:g}η*"
+    for one in runs.part(TUNED, ACCURACY).get("factors", []):
         if (one["setting"], one["factor"]) == (LR, factor):
-            table = runs.reported(one["report"][name], f"{name} at {factor:g}η*")
-            return Chosen(f"{name} at {factor:g}η*", table, settings_words(one))
+            return Chosen(title, runs.reported(one["report"][arm], title), settings_words(one))
     raise measures.MeasureError(
-        f"the trial has no runs of {name} at {factor:g} times what {base.arm} chose (trial.factors)"
+        f"the trial has no runs of {arm} at {factor:g} times what {base.arm} chose (trial.factors)"
     )
 
 
 def _fewer_steps(runs: Evidence, *, primary: bool) -> Iterator[Finding]:
-    base = runs.chosen(TUNED, ACCURACY)[0]
-    ours = {factor: at_factor(runs, base, 1, factor) for factor in (FASTER, 1, FASTEST)}
+    base, other = runs.chosen(TUNED, ACCURACY)
+    ours = {factor: at_factor(runs, base, other.arm, factor) for factor in (FASTER, 1, FASTEST)}
     best = by_seed(base.table, maximum(runs, base.table))
     when = crossings(runs, runs.runs["seed"].map(best))
     reached = {factor: when.of(arm.table) for factor, arm in ours.items()}
@@ -178,7 +176,7 @@ def _to_maximum(
 
 def _of_baseline(runs: Evidence, base: Chosen) -> str:
     """How many baselines are dead or diverged at `FASTER` times their best rate."""
-    faster = at_factor(runs, base, 0, FASTER).table
+    faster = at_factor(runs, base, base.arm, FASTER).table
     lost = int((dead(faster, faster[VALIDATION]) | (faster["status"] == DIVERGED)).sum())
     return f" The baseline at {FASTER}η* is dead or diverged in {lost} of {len(faster)} runs."
 
