@@ -95,7 +95,7 @@ class Trial:
     runs: "Runs"
 
     def __repr__(self) -> str:
-        from bnexp.analysis.trials import sentences
+        from bnexp.analysis.trial_words import sentences
 
         return "\n".join(sentences(self.record, self.effects))
 

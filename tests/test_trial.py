@@ -21,7 +21,8 @@ from bnexp.analysis import load_runs
 from bnexp.analysis.build import Options, _figure3, _section, draw_sweep
 from bnexp.analysis.report import write_report
 from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, MIN_JUDGED, SUPPORTED
-from bnexp.analysis.trials import common_target, effects, scores_of, sentences
+from bnexp.analysis.trial_words import sentences
+from bnexp.analysis.trials import common_target, effects, scores_of
 from bnexp.config import ConfigError
 from bnexp.config.compose import compose_sweep, composed_sweep
 from bnexp.folders import trials

@@ -28,7 +28,8 @@ from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, verdicts, write_report
 from bnexp.analysis.report.data import MAX_GROUPS, as_json, curves_data
 from bnexp.analysis.statistics import Estimate
-from bnexp.analysis.trials import effects, effects_text, sentences
+from bnexp.analysis.trial_words import effects_text, sentences
+from bnexp.analysis.trials import effects
 from bnexp.config import nearest
 from bnexp.config.errors import reason
 from bnexp.config.places import use_folder

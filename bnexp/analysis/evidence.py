@@ -10,7 +10,7 @@ import pandas as pd
 
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import NORM, MeasureError, ended
-from bnexp.analysis.trials import settings_words
+from bnexp.analysis.trial_words import settings_words
 from bnexp.folders import pack, trials
 from bnexp.folders.errors import RunError
 

@@ -196,7 +196,8 @@ class TrialSweeper(GridSweeper):
         self.carry_out(in_pairs if what == REPORT else plan.todo, console)
 
     def _tell(self, config: Config, loaded: "Runs", console: "Console") -> None:
-        from bnexp.analysis.trials import effects, sentences
+        from bnexp.analysis.trial_words import sentences
+        from bnexp.analysis.trials import effects
 
         record = trials.read(config.sweep_dir)
         assert record is not None

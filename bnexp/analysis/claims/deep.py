@@ -28,7 +28,8 @@ from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION, by_seed, chance_of, split, tuned
 from bnexp.analysis.statistics import paired_difference, t_interval
 from bnexp.analysis.steps import Crossings, crossings, speed
-from bnexp.analysis.trials import ACCURACY, settings_words
+from bnexp.analysis.trial_words import settings_words
+from bnexp.analysis.trials import ACCURACY
 from bnexp.folders.pack import run_table
 from bnexp.folders.runs import DIVERGED
 from bnexp.folders.tables import PREDICTIONS
@@ -120,7 +121,7 @@ def at_factor(runs: Evidence, base: Chosen, arm: str, factor: float) -> Chosen:
     Raises:
         MeasureError: there are not those of all the baseline's seeds.
     """
-    title = f"{arm} at {factor:g}η*"
+    title = f"{arm} at {factor:g}η*" if factor != 1 else f"{arm} at η*"
     for one in runs.part(TUNED, ACCURACY).get("factors", []):
         if (one["setting"], one["factor"]) == (LR, factor):
             return Chosen(title, runs.reported(one["report"][arm], title), settings_words(one))
