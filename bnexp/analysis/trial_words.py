@@ -123,8 +123,8 @@ def line(row: pd.Series) -> str:
         return told
     what = f"{MEASURES[row['measure']]} to {row['target']:.0%} validation accuracy"
     never = (row["never"], row["baseline_never"])
-    if never == (row["n"], row["n"]):
-        return f"{what}: no run got there, in neither arm"
+    if 2 * min(never) > row["n"]:
+        return f"{what}: most runs did not get there, {never[0]} and {never[1]} of {row['n']}"
     least = "at least " if never[1] and not never[0] else ""
     told = (
         f"{what} {_amount(row['value'])} against {_amount(row['baseline_value'])}: "

@@ -168,8 +168,8 @@ def _effect(theirs: pd.DataFrame, ours: pd.DataFrame, times: Crossings | None) -
         mine, base = times.of(ours), times.of(theirs)
         compared = speed(base, mine)
         effect, verdict = compared.effect, compared.verdict()
-        if mine.never == len(mine.first) and base.never == len(base.first):
-            verdict = INCONCLUSIVE  # the budgets alone are compared
+        if 2 * min(mine.never, base.never) > effect.n:
+            verdict = INCONCLUSIVE  # the budgets are compared
         told = "" if verdict == rule_r(effect) else UNCERTAIN
         if _is_coarse(mine) or _is_coarse(base):
             told = "; ".join(filter(None, [told, COARSE]))
