@@ -6,7 +6,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="bnexp")
 class LearnedScale(keras.layers.Layer):
-    """scale * x with one learned scalar, at first 0 (SkipInit: De & Smith 2020, section 4).
+    """scale * x with one learned scalar, at first 0 (SkipInit: De & Smith 2020).
 
     On the branch of a residual block it makes the block the identity before training. The same in
     training and at inference.

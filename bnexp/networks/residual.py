@@ -29,8 +29,8 @@ def residual(
         filters: feature maps of each stage.
         blocks: of two convolutions, in each stage.
         skip_init: multiply what a block adds to its shortcut by a learned scalar that starts at 0,
-            so that at the start every block is the identity (SkipInit: De & Smith 2020,
-            section 4), with which residual networks train without a norm.
+            so that at the start every block is the identity (SkipInit: De & Smith 2020), with
+            which residual networks train without a norm.
     """
     inputs = keras.Input(input_shape, name="images")
     x = convolution(unit, "conv_1", filters[0], inputs, strides=2)
