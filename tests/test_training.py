@@ -16,6 +16,7 @@ from bnexp.data.loading import load
 from bnexp.folders import runs
 from bnexp.schedules import rates
 from bnexp.training.batches import BatchOrder, on_device, scaled
+from bnexp.training.calls import Call
 from bnexp.training.loop import next_evaluation, train_and_evaluate
 from bnexp.training.program import Program, program_for
 
@@ -87,7 +88,9 @@ def check_compiled_steps(config):
     program.reset(config)
     order = BatchOrder(config.seed, len(dataset.train), config.trainer.batch_size)
     for start in range(0, 12, 6):
-        program.train(on_device(dataset.train), order, config, start, 6, np.float32(0))
+        program.train(
+            Call(program, on_device(dataset.train), order, config, start, 6, np.float32(0))
+        )
     optimizer = KERAS_OPTIMIZERS[config.optimizer.kind](config.optimizer)
     expected = steps_by_hand(config, dataset, 12, optimizer)
     for mine, theirs in zip(program.model.variables, expected, strict=True):

@@ -23,6 +23,7 @@ OPERATIONAL = (
     "profile",
     "checkpoint_every",
     "checkpoint_seconds",
+    "together",
 )
 PATHS = ("path",)  # of a data file counts what it holds, not where it lies
 

@@ -15,6 +15,7 @@ from bnexp.config.signature import find_module, read, split_target
 from bnexp.config.types import Count, In, Index, NonNegative, Place
 
 Threads = Annotated[int, In("[1, 4096]")]
+Together = Annotated[int, In("[1, 64]")]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class Trainer:
         threads: CPU threads of a run; null: one a run, as in a sweep, so that a run has the same
             numbers alone and in a sweep. More only pay for large networks, and change low-order
             bits.
+        together: runs of a sweep that train in step as one program, where they differ in seed,
+            learning rate, weight decay and initial weights alone; null: up to 8 dense networks on
+            a GPU, one on a CPU. Numbers are those of single runs within rounding.
         checkpoint_seconds: seconds after which an unfinished run writes its state to disk again,
             to go on from if it is interrupted; null: not by time.
         checkpoint_every: the same by training steps; null: not by steps.
@@ -59,6 +63,7 @@ class Trainer:
     early_eval_every: Count = 50
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: Threads | None = None
+    together: Together | None = None
     checkpoint_seconds: NonNegative | None = 30.0
     checkpoint_every: Count | None = None
     save_model: bool = False

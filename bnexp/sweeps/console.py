@@ -22,14 +22,21 @@ PLAIN_SECONDS = 5.0
 
 
 class LogReporter:
-    """Appends a run's lines to run.log in its folder; a context manager."""
+    """Appends a run's lines to run.log in its folder; a context manager.
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "run.log"
+    Args:
+        folder: the run's.
+        notes: the first lines.
+    """
+
+    def __init__(self, folder: Path, notes: Sequence[str] = ()) -> None:
+        self._path, self._notes = folder / "run.log", notes
         self._file: TextIO
 
     def __enter__(self) -> "LogReporter":
         self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        for note in self._notes:
+            self.line(note)
         return self
 
     def __exit__(

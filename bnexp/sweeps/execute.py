@@ -2,9 +2,9 @@
 
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -17,8 +17,12 @@ from bnexp.folders import runs
 from bnexp.folders.tables import PREDICTIONS
 from bnexp.sweeps.console import LogReporter, TerminalReporter
 from bnexp.training import backend, checkpoint
+from bnexp.training.calls import Run, alone
 from bnexp.training.interrupt import listening
 from bnexp.training.stopwatch import Stopwatch
+
+if TYPE_CHECKING:  # which imports TensorFlow
+    from bnexp.training.program import Program
 
 # Not in result.json: another process runs it just now.
 BUSY = "busy"
@@ -32,6 +36,7 @@ def execute(
     terminal: bool = False,
     signals: bool = True,
     begin: Callable[[], None] | None = None,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Runs what `config` says, unless it is done, and returns the content of result.json.
 
@@ -45,6 +50,7 @@ def execute(
         terminal: show lines and progress on stdout.
         signals: hear Ctrl-C, SIGTERM and SIGHUP between steps; False: leave them to the caller.
         begin: called once it is sure that there is something to run.
+        notes: lines for its log, unless it goes to the terminal.
 
     Raises:
         ConfigError: settings or data that cannot be used, or a folder that cannot be written.
@@ -52,25 +58,60 @@ def execute(
     """
     watch = Stopwatch()
     prepare_imports(config)
-    folder = runs.run_folder(config)
     done = result_if_done(config)
     if done is not None:
         return done
+    threads = prepared(config, threads, watch)
+    folder = runs.run_folder(config)
+    steps = config.trainer.steps
+    reporter = TerminalReporter(folder, steps) if terminal else LogReporter(folder, notes)
+    with listening(*(HEARD if signals else ())):
+        return alone(claimed(config, threads, watch, reporter, begin=begin))
+
+
+def prepared(config: Config, threads: int | None, watch: Stopwatch) -> int:
+    """Checks the data, starts TensorFlow and makes the folder; the number of threads in force.
+
+    Raises:
+        ConfigError: settings or data that cannot be used, or a folder that cannot be written.
+    """
     with watch("load"):
         check_early(config)
     with watch("import"):
         threads = backend.start(config.trainer.threads or threads)
     with watch("load"):
         check_data(config)
-    runs.make_folder(folder)
+    runs.make_folder(runs.run_folder(config))
+    return threads
+
+
+def claimed(
+    config: Config,
+    threads: int,
+    watch: Stopwatch,
+    reporter: LogReporter,
+    *,
+    begin: Callable[[], None] | None = None,
+    program: "Program | None" = None,
+) -> Run[dict[str, Any]]:
+    """A run that holds the lock of its folder, unless it is done or another process runs it.
+
+    Args:
+        config, begin: see `execute`.
+        threads: in force.
+        watch: charges the seconds to the parts of the run.
+        reporter: of the run's log.
+        program: see `bnexp.training.loop.training`.
+    """
+    folder = runs.run_folder(config)
     try:
-        with FileLock(folder / ".lock", timeout=0), listening(*(HEARD if signals else ())):
+        with FileLock(folder / ".lock", timeout=0):
             done = result_if_done(config)
             if done is not None:
                 return done
             if begin:
                 begin()
-            return _execute(config, folder, threads, watch, terminal)
+            return (yield from _execute(config, threads, watch, reporter, program))
     except Timeout:
         return {"status": BUSY}
 
@@ -142,14 +183,18 @@ def lacks(config: Config, done: dict[str, Any]) -> list[str]:
 
 
 def _execute(
-    config: Config, folder: Path, threads: int, watch: Stopwatch, terminal: bool
-) -> dict[str, Any]:
+    config: Config,
+    threads: int,
+    watch: Stopwatch,
+    reporter: LogReporter,
+    program: "Program | None",
+) -> Run[dict[str, Any]]:
+    folder = runs.run_folder(config)
     _clear(folder, config.rerun)
     with watch("write"):
         runs.write_config(folder, config)
-    reporter = TerminalReporter(folder, config.trainer.steps) if terminal else LogReporter(folder)
     with reporter:
-        result = _trained(config, folder, reporter, watch)
+        result = yield from _trained(config, folder, reporter, watch, program)
     profile = watch.profile()
     result |= {
         "run_id": folder.name,
@@ -179,13 +224,18 @@ def _clear(folder: Path, rerun: bool) -> None:
 
 
 def _trained(
-    config: Config, folder: Path, reporter: LogReporter, watch: Stopwatch
-) -> dict[str, Any]:
+    config: Config,
+    folder: Path,
+    reporter: LogReporter,
+    watch: Stopwatch,
+    program: "Program | None",
+) -> Run[dict[str, Any]]:
     with watch("import"):
-        from bnexp.training.loop import train_and_evaluate
+        from bnexp.training.loop import training
 
     try:
-        return train_and_evaluate(config, folder, reporter, watch).as_result()
+        outcome = yield from training(config, folder, reporter, watch, program)
+        return outcome.as_result()
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever it is belongs to this run alone)

@@ -164,6 +164,7 @@ class PoolLauncher(Launcher):
         from bnexp.sweeps.console import SweepView
         from bnexp.sweeps.execute import result_if_done
         from bnexp.sweeps.pool import Workers
+        from bnexp.sweeps.together import groups
 
         configs = [self.compose(overrides) for overrides in job_overrides]
         if not all(map(result_if_done, configs)):  # also of a search, which has no plan
@@ -172,7 +173,7 @@ class PoolLauncher(Launcher):
         returns = []
         workers = nullcontext(self._kept) if self._kept else Workers(self._n_jobs)
         with SweepView(configs) as view, workers as pool:
-            for config, result in pool.run(configs, view.running):
+            for config, result in pool.run(configs, view.running, groups):
                 view.ended(config, result)
                 returns.append(_job_return(overrides[runs.run_folder(config)], result))
                 if config.fail_fast and result["status"] == runs.FAILED:

@@ -19,6 +19,7 @@ from bnexp.config import Config
 from bnexp.config.identity import shape
 from bnexp.folders import runs
 from bnexp.sweeps.execute import check_early, lacks
+from bnexp.sweeps.together import kept_alone
 
 DONE, RESUME, RETRY, TODO = "done", "to resume", "to retry", "to do"
 
@@ -54,7 +55,7 @@ class Plan:
     """What a sweep has before it: its runs by how they stand."""
 
     jobs: dict[str, list[Job]]
-    notes: list[str]  # what is damaged and will be run again; what another version has made
+    notes: list[str]  # on what is damaged, what another version has made, and what runs singly
 
     @property
     def folders(self) -> str:
@@ -113,6 +114,7 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
         for what, count in lacking.items()
     ]
     plan = Plan({state: found[::-1] for state, found in by_state.items()}, notes)
+    notes += kept_alone([job.config for job in plan.todo])
     if plan.todo and not plan.todo[0].config.dry_run:
         runs.make_folder(plan.todo[0].config.sweep_dir)
     return plan

@@ -13,7 +13,8 @@ from typing import Any
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from bnexp.config import Config
-from bnexp.sweeps.execute import BUSY, execute, failure
+from bnexp.sweeps.execute import BUSY, failure
+from bnexp.sweeps.together import Group, execute_together, one_by_one
 from bnexp.training import backend, interrupt
 
 Result = dict[str, Any]
@@ -51,18 +52,23 @@ class Workers:
             self._pool.__exit__()
 
     def run(
-        self, configs: Sequence[Config], watch: Callable[[list[Config]], None]
+        self,
+        configs: Sequence[Config],
+        watch: Callable[[list[Config]], None],
+        grouped: Callable[[Sequence[Config]], list[Group]] = one_by_one,
     ) -> Iterator[tuple[Config, Result]]:
-        """Carries out runs and yields each as it ends.
+        """Carries out runs and yields each as it ends, or its group.
 
         Args:
             configs: what to run, in this order.
             watch: is told now and then which runs are going on.
+            grouped: which of them train together.
         """
-        queue = deque(configs)
+        queue = deque(grouped(configs))
         while queue:
             if self._pool is None:
-                needed = self._processes if self._idle else min(self._processes, len(queue))
+                waiting = sum(map(len, queue))  # as every group may come back run by run
+                needed = self._processes if self._idle else min(self._processes, waiting)
                 self._pool = _Pool(needed).__enter__()
             yield from self._pool.run(queue, watch)
             if queue:  # it broke
@@ -80,7 +86,7 @@ class _Pool:
         # never fork a process that has threads, as TensorFlow's has
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPool(processes, initializer=_begin_worker, context=context)
-        self._pending: dict[ProcessFuture, Config] = {}
+        self._pending: dict[ProcessFuture, Group] = {}
 
     def __enter__(self) -> "_Pool":
         self._hidden = _hide_main()
@@ -96,31 +102,36 @@ class _Pool:
         vars(sys.modules["__main__"]).update(self._hidden)
 
     def run(
-        self, queue: deque[Config], watch: Callable[[list[Config]], None]
+        self, queue: deque[Group], watch: Callable[[list[Config]], None]
     ) -> Iterator[tuple[Config, Result]]:
         """Works the queue off; returns early, with the rest in the queue, if the pool breaks."""
-        held: list[tuple[float, Config]] = []  # by other sweeps, to be looked at again
+        held: list[tuple[float, Group]] = []  # by other sweeps, to be looked at again
         while queue or self._pending or held:
             now = time.monotonic()
-            queue.extend(config for until, config in held if until <= now)
-            held = [(until, config) for until, config in held if until > now]
+            queue.extend(group for until, group in held if until <= now)
+            held = [(until, group) for until, group in held if until > now]
             while queue and len(self._pending) < 2 * self._processes:
-                config = queue.popleft()
+                group = queue.popleft()
                 with interrupt.for_this_process_alone():  # the first call starts the processes
-                    self._pending[self._pool.schedule(_work, args=[config])] = config
+                    self._pending[self._pool.schedule(_work, args=[group])] = group
             for future in self._some_done():
-                config = self._pending.pop(future)
+                group = self._pending.pop(future)
                 try:
-                    result = _result_of(future)
+                    results = _results_of(future, group)
                 except BrokenProcessPool:
-                    queue.extendleft([config, *self._pending.values(), *(c for _, c in held)])
+                    queue.extendleft([group, *self._pending.values(), *(g for _, g in held)])
                     self._pending.clear()
                     return
-                if result["status"] == BUSY:
-                    held.append((now + POLL_SECONDS, config))
-                else:
-                    yield config, result
-            watch([config for future, config in self._pending.items() if future.running()])
+                if results is None:
+                    queue.extendleft(one_by_one(group))
+                    continue
+                for config, result in zip(group, results, strict=True):
+                    if result["status"] == BUSY:
+                        held.append((now + POLL_SECONDS, (config,)))
+                    else:
+                        yield config, result
+            going = [group for future, group in self._pending.items() if future.running()]
+            watch([config for group in going for config in group])
 
     def _some_done(self) -> set[ProcessFuture]:
         if not self._pending:
@@ -141,21 +152,25 @@ def _hide_main() -> dict[str, Any]:
     return hidden
 
 
-def _result_of(future: ProcessFuture) -> Result:
+def _results_of(future: ProcessFuture, group: Group) -> Sequence[Result] | None:
+    """Of each run of a group; None: they are to be run singly, as their process died or says so."""
     try:
-        return future.result()
+        results: Sequence[Result] | None = future.result()
+        return results
     except BrokenProcessPool:
         raise
     except ProcessExpired as error:
-        return failure(ProcessExpired(f"killed or crashed (exit code {error.exitcode})"))
-    except Exception as error:  # noqa: BLE001 (a folder or data that this run alone cannot use)
-        return failure(error)
+        if len(group) > 1:
+            return None
+        return [failure(ProcessExpired(f"killed or crashed (exit code {error.exitcode})"))]
+    except Exception as error:  # noqa: BLE001 (what the process could not send, or be sent)
+        return [failure(error)] * len(group)
 
 
-def _work(config: Config) -> Result:
-    """In a worker: one run."""
+def _work(group: Group) -> list[Result] | None:
+    """In a worker: one run, or several together."""
     try:
-        return execute(config)
+        return execute_together(group)
     except interrupt.Interrupted as stop:
         os._exit(stop.exit_code)
 

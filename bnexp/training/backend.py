@@ -29,6 +29,19 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def seems_to_have_gpu() -> bool:
+    """Whether this machine shows a GPU that TensorFlow may use; does not import it."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow computes on a GPU; call it after `start`."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def start(threads: int | None) -> int:
     """Imports TensorFlow and fixes its thread count for the life of this process.
 

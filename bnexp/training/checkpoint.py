@@ -28,6 +28,7 @@ class Progress:
         history: the rows of history.csv.
         probes: the rows of probes.csv.
         memory: what probes keep from one step to the next.
+        together: the most runs that trained in step, this one included.
     """
 
     steps: int = 0
@@ -37,6 +38,7 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     probes: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
+    together: int = 1
 
 
 def save(folder: Path, progress: Progress, state: list[np.ndarray]) -> None:

@@ -32,6 +32,7 @@ from bnexp.norms.population import set_population_statistics
 from bnexp.probes.recorder import Recorder
 from bnexp.training import checkpoint, memory
 from bnexp.training.batches import BatchOrder, on_device, scaled
+from bnexp.training.calls import Call, Run, alone
 from bnexp.training.checkpoint import Progress
 from bnexp.training.evaluation import Metrics
 from bnexp.training.interrupt import Interrupted
@@ -65,6 +66,7 @@ class Outcome:
         """The fields of result.json that training knows."""
         accuracies = [row["val_accuracy"] for row in self.progress.history]
         steps, seconds = self.progress.steps, self.progress.train_seconds
+        together = self.progress.together
         return {
             "status": self.status,
             "steps": steps,
@@ -75,6 +77,7 @@ class Outcome:
             "best_val_accuracy": max(accuracies, default=None),
             "train_seconds": seconds,
             "steps_per_second": steps / seconds if seconds else None,
+            **({"together": together} if together > 1 else {}),
             **{f"test_{k}": v for k, v in (self.test.further.items() if self.test else ())},
         }
 
@@ -107,11 +110,26 @@ def train_and_evaluate(
         DataError: data that cannot be had or used.
         Interrupted: the reporter asked to stop; the checkpoint is up to date.
     """
-    watch = watch or Stopwatch()
+    return alone(training(config, folder, report, watch or Stopwatch()))
+
+
+def training(
+    config: Config,
+    folder: Path,
+    report: Reporter,
+    watch: Stopwatch,
+    program: Program | None = None,
+) -> Run[Outcome]:
+    """`train_and_evaluate` for whoever makes the steps that the run asks for.
+
+    Args:
+        config, folder, report, watch: see there.
+        program: the run's in a group; None: the one of this process.
+    """
     with watch("load"):
         dataset = load(config.data)
-    run = _Run(config, dataset, folder, report, watch)
-    outcome = run.train()
+    run = _Run(config, dataset, folder, report, watch, program)
+    outcome = yield from run.train()
     if outcome.status == runs.FINISHED:
         if config.norm.target == EXACT_FOR and config.norm["population"] == "exact":
             with watch("evaluate"):
@@ -138,6 +156,7 @@ class _Run:
         folder: Path,
         report: Reporter,
         watch: Stopwatch,
+        program: Program | None,
     ) -> None:
         self._config, self._folder, self._report, self._watch = config, folder, report, watch
         self._trainer = config.trainer
@@ -149,9 +168,10 @@ class _Run:
             self._images = on_device(dataset.train)
         self._order = _batch_order(config, dataset)
         with watch("compile"):
-            self.program = program_for(config, dataset)
+            self.program = program or program_for(config, dataset)
         self._tell(dataset)
         self._progress = self._restored() or Progress()
+        self._progress.together = max(self._progress.together, self.program.together)
         self._recorder = Recorder(config, self.program, dataset, self._progress.memory)
         self._saved_at = (time.monotonic(), self._progress.steps)
         history = self._progress.history
@@ -160,8 +180,9 @@ class _Run:
 
     def _tell(self, dataset: Dataset) -> None:
         """Notes on the data and on what the run will need, for its log."""
-        program, batch_size = self.program, self._trainer.batch_size
-        needs = memory.check(dataset, program.model, program.hints, batch_size)
+        program = self.program
+        images = self._trainer.batch_size * program.together
+        needs = memory.check(dataset, program.model, program.hints, images)
         for note in (*dataset.notes, *_few_probed(self._config, dataset), *needs):
             self._report.line(note)
 
@@ -182,10 +203,10 @@ class _Run:
         self._report.line(f"goes on from step {progress.steps}")
         return progress
 
-    def train(self) -> Outcome:
+    def train(self) -> Run[Outcome]:
         """Trains to the last step or divergence."""
         progress = self._progress
-        self._steps(0)  # compiles
+        yield from self._steps(0)  # compiles
         with self._watch("write"):
             self._history.begin(progress.history)
             if self._config.probes.record:
@@ -197,7 +218,7 @@ class _Run:
         while status == runs.FINISHED and (
             progress.steps < self._trainer.steps or progress.loss_steps
         ):
-            if self._train_to_evaluation():
+            if (yield from self._train_to_evaluation()):
                 validated = self.evaluate(self._validation)
                 self._record(validated)
                 if np.isfinite(validated.loss):
@@ -223,14 +244,15 @@ class _Run:
             if self.program.compilations > before:
                 self._watch.note_compiled()
 
-    def _train_to_evaluation(self) -> bool:
+    def _train_to_evaluation(self) -> Run[bool]:
         """Trains up to the next evaluation; False if the loss ceased to be finite."""
         progress = self._progress
         until = next_evaluation(self._trainer, progress.steps - progress.loss_steps)
         while progress.steps < until:
-            if not self._steps(min(self.program.steps_per_call, until - progress.steps)):
-                return False
+            count = min(self.program.steps_per_call, until - progress.steps)
             try:
+                if not (yield from self._steps(count)):
+                    return False
                 self._report.step(progress.steps)
             except Interrupted:
                 self._save()
@@ -239,12 +261,12 @@ class _Run:
                 self._save()
         return True
 
-    def _steps(self, count: int) -> bool:
+    def _steps(self, count: int) -> Run[bool]:
         """Makes `count` steps in one call; False if the loss ceased to be finite."""
         progress = self._progress
-        started = time.perf_counter()
         with self._timed("train" if count else "compile"):
-            made = self.program.train(
+            made = yield Call(
+                self.program,
                 self._images,
                 self._order,
                 self._config,
@@ -253,7 +275,7 @@ class _Run:
                 progress.loss_sum,
             )
         if count:
-            progress.train_seconds += time.perf_counter() - started
+            progress.train_seconds += made.seconds
         self._watch.note_steps(made.end - progress.steps)
         progress.loss_steps += made.end - progress.steps
         progress.steps, progress.loss_sum = made.end, made.loss_sum

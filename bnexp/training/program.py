@@ -5,14 +5,13 @@ variable or an argument, so that a process compiles a network once and trains it
 """
 
 import json
+import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from bnexp import schedules
 from bnexp.config import Config
 from bnexp.config.identity import shape
 from bnexp.config.options import load
@@ -22,25 +21,10 @@ from bnexp.networks.hints import hints
 from bnexp.networks.initial import kernels
 from bnexp.optimizers.updater import updater_for
 from bnexp.training.backend import compiled
-from bnexp.training.batches import BatchOrder, scaled
+from bnexp.training.batches import scaled
+from bnexp.training.calls import Call, Steps
 from bnexp.training.evaluation import Evaluator, Metric
 from bnexp.training.network import build_model, start
-from bnexp.training.seeds import stream_seed
-
-
-@dataclass(frozen=True)
-class Steps:
-    """What a call of the training program comes back with.
-
-    Attributes:
-        end: steps made since the start of the run.
-        loss_sum: of the steps since it was last set to 0.
-        diverged: the last step's loss was not finite.
-    """
-
-    end: int
-    loss_sum: np.float32
-    diverged: bool
 
 
 class Program:
@@ -49,21 +33,32 @@ class Program:
     Args:
         config: read for what shapes the computation; see `program_for`.
         dataset: its shapes and number of classes.
+
+    Attributes:
+        together: how many runs train in step with this one, itself included.
     """
+
+    together = 1
 
     def __init__(self, config: Config, dataset: Dataset) -> None:
         self.model = build_model(config, dataset.input_shape, dataset.classes)
         self.hints = hints(config.model.load(), self.model)
         self.steps_per_call = self.hints.steps_per_call
         self._trained = [variable.value for variable in self.model.trainable_variables]
-        self._kernels = {id(kernel.value) for kernel in kernels(self.model)}
+        drawn = {id(kernel.value) for kernel in kernels(self.model)}
+        self._is_kernel = [id(variable) in drawn for variable in self._trained]
         self._updater = updater_for(config.optimizer, self.model.trainable_variables)
         self._decays_weights = config.optimizer.common.get("weight_decay", 0) > 0
         self._augment = _augmentation(config)
         jit = self.hints.jit
         self._steps = compiled(self._many_steps, jit=jit)
         batch, metrics = self.hints.eval_batch, metrics_of(config)
-        self.evaluate = Evaluator(self.model, jit=jit, batch=batch, metrics=metrics)
+        self._evaluator = Evaluator(self.model, jit=jit, batch=batch, metrics=metrics)
+
+    @property
+    def evaluate(self) -> Evaluator:
+        """Tests the network as it stands."""
+        return self._evaluator
 
     def reset(self, config: Config) -> None:
         """Sets weights, statistics and optimizer to the start of this run."""
@@ -92,44 +87,16 @@ class Program:
         for variable, value in zip(self._variables, state, strict=True):
             variable.assign(value)
 
-    def train(
-        self,
-        train: tuple[tf.Tensor, tf.Tensor],
-        order: BatchOrder,
-        config: Config,
-        start: int,
-        count: int,
-        loss_sum: np.float32,
-    ) -> Steps:
-        """Makes up to `count` steps after the first `start`; fewer if the loss is not finite.
+    def train(self, call: Call) -> Steps:
+        """Makes the steps asked for; fewer if the loss is not finite.
 
-        Compiles at the first call; `count=0` does nothing else.
-
-        Args:
-            train: images and labels on the device.
-            order: the run's batches.
-            config: its learning rate, schedule, weight decay and seed.
-            start: steps made so far.
-            count: at most `steps_per_call`.
-            loss_sum: added to, in the order of the steps, however they are cut into calls.
+        Compiles at the first call.
         """
-        rows = np.zeros((self.steps_per_call, order.batch_size), np.int32)
-        rates = np.zeros(self.steps_per_call, np.float32)
-        if count:
-            rows[:count] = order.rows(start, count)
-            optimizer, schedule = config.optimizer, config.schedule
-            rates[:count] = schedules.rates(optimizer, schedule, start, count, config.trainer.steps)
-        done, total, last = self._steps(
-            *train,
-            tf.constant(rows),
-            tf.constant(rates),
-            tf.constant(start, tf.int32),
-            tf.constant(count, tf.int32),
-            tf.constant(config.optimizer.common.get("weight_decay", 0.0), tf.float32),
-            tf.constant(stream_seed(config.seed, "augmentation", 0), tf.int32),
-            tf.constant(loss_sum, tf.float32),
-        )
-        return Steps(start + int(done), total.numpy(), not np.isfinite(last.numpy()))
+        began = time.perf_counter()
+        count = tf.constant(call.count, tf.int32)
+        done, total, last = self._steps(*call.train, *map(tf.constant, call.inputs()), count)
+        end, diverged = call.start + int(done), not np.isfinite(last.numpy())
+        return Steps(end, total.numpy(), diverged, time.perf_counter() - began)
 
     def _many_steps(
         self,
@@ -138,30 +105,19 @@ class Program:
         rows: tf.Tensor,
         rates: tf.Tensor,
         start: tf.Tensor,
-        count: tf.Tensor,
         weight_decay: tf.Tensor,
         augmentation: tf.Tensor,
         loss_sum: tf.Tensor,
+        count: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def one_step(
             done: tf.Tensor, loss_sum: tf.Tensor, _: tf.Tensor
         ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            batch = rows[done]
             step = start + done
-            inputs = scaled(tf.gather(images, batch))
-            if self._augment:
-                inputs = self._augment(inputs, tf.stack([augmentation, step]))
-            with tf.GradientTape() as tape:
-                logits = self.model(inputs, training=True)
-                wanted = tf.gather(labels, batch)
-                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
-                loss = tf.reduce_mean(losses)
-                penalties = self.model.losses  # of the network's own regularizers
-                objective = tf.add_n([loss, *penalties]) if penalties else loss
-            gradients = tape.gradient(objective, self._trained, unconnected_gradients="zero")
-            if self._decays_weights:
-                gradients = self._with_weight_decay(gradients, weight_decay)
-            self._updater.apply(gradients, rates[done], step)
+            seed = tf.stack([augmentation, step])
+            batch = (tf.gather(images, rows[done]), tf.gather(labels, rows[done]))
+            loss, gradients = self.gradients(self._trained, *batch, seed, weight_decay)
+            self.update(gradients, rates[done], step)
             return done + 1, loss_sum + loss, loss
 
         return tf.while_loop(
@@ -170,14 +126,52 @@ class Program:
             (tf.constant(0), loss_sum, tf.constant(0.0)),
         )
 
+    def gradients(
+        self,
+        weights: Sequence[tf.Variable | tf.Tensor],
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        seed: tf.Tensor,
+        weight_decay: tf.Tensor,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The loss of a batch and its gradients, with weight decay; moves statistics.
+
+        Args:
+            weights: what the network trains at present.
+            images, labels: the batch.
+            seed: of augmentation, (2,) int32.
+            weight_decay: its factor.
+        """
+        inputs = scaled(images)
+        if self._augment:
+            inputs = self._augment(inputs, seed)
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            logits = self.model(inputs, training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_mean(losses)
+            penalties = self.model.losses  # of the network's own regularizers
+            objective = tf.add_n([loss, *penalties]) if penalties else loss
+        gradients = tape.gradient(objective, weights, unconnected_gradients="zero")
+        if self._decays_weights:
+            gradients = self._with_weight_decay(weights, gradients, weight_decay)
+        return loss, gradients
+
     def _with_weight_decay(
-        self, gradients: list[tf.Tensor], weight_decay: tf.Tensor
+        self,
+        weights: Sequence[tf.Variable | tf.Tensor],
+        gradients: list[tf.Tensor],
+        weight_decay: tf.Tensor,
     ) -> list[tf.Tensor]:
         """Adds the gradient of weight_decay / 2 * |W|^2, kernels only."""
         return [
-            gradient + weight_decay * variable if id(variable) in self._kernels else gradient
-            for gradient, variable in zip(gradients, self._trained, strict=True)
+            gradient + weight_decay * weight if is_kernel else gradient
+            for weight, gradient, is_kernel in zip(weights, gradients, self._is_kernel, strict=True)
         ]
+
+    def update(self, gradients: Sequence[tf.Tensor], lr: tf.Tensor, step: tf.Tensor) -> None:
+        """One step of the optimizer."""
+        self._updater.apply(gradients, lr, step)
 
 
 def metrics_of(config: Config) -> dict[str, Metric]:
@@ -207,10 +201,15 @@ _programs: OrderedDict[str, Program] = OrderedDict()
 
 def program_for(config: Config, dataset: Dataset) -> Program:
     """The program for a run, from this process's cache if a run of its shape came before."""
-    key = json.dumps([shape(config), *dataset.signature])
+    key = program_key(config, dataset)
     if key not in _programs:
         while len(_programs) >= _KEPT_PROGRAMS:
             _programs.popitem(last=False)
         _programs[key] = Program(config, dataset)
     _programs.move_to_end(key)
     return _programs[key]
+
+
+def program_key(config: Config, dataset: Dataset) -> str:
+    """What is equal for runs that can share a program."""
+    return json.dumps([shape(config), *dataset.signature])

@@ -12,6 +12,7 @@ def main() -> None:
     from bnexp.data.loading import load
     from bnexp.training import backend
     from bnexp.training.batches import BatchOrder, on_device
+    from bnexp.training.calls import Call
     from bnexp.training.program import program_for
 
     backend.start(order.threads)
@@ -28,7 +29,8 @@ def main() -> None:
         end, losses = position + steps, np.float32(0)
         while position < end:
             size = min(program.steps_per_call, end - position)
-            made = program.train(train_split, batches, config, position, size, losses)
+            call = Call(program, train_split, batches, config, position, size, losses)
+            made = program.train(call)
             position, losses = made.end, made.loss_sum
         return float(losses) / steps
 
