@@ -123,7 +123,7 @@ class _Pool:
                     self._pending.clear()
                     return
                 if results is None:
-                    queue.extendleft(one_by_one(group))
+                    queue.extendleft(reversed(one_by_one(group)))
                     continue
                 for config, result in zip(group, results, strict=True):
                     if result["status"] == BUSY:
