@@ -24,11 +24,12 @@ def steady() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
             stream.flush()
+            at_once = stream.line_buffering or stream.write_through  # as stderr is
             raw = _Steady(stream.fileno(), "wb", closefd=False)
             text = io.TextIOWrapper(
                 io.BufferedWriter(raw),
                 encoding=stream.encoding,
                 errors="backslashreplace",
-                line_buffering=stream.line_buffering,
+                line_buffering=at_once,
             )
             setattr(sys, name, text)
