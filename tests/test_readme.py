@@ -23,6 +23,7 @@ from bnexp.sweeps import reproduce
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from timing import tables as timing
+from timing.targets import PYTORCH
 
 REFERENCE = ROOT / "outputs" / "reference"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -94,6 +95,10 @@ def test_speed_in_the_readme_is_that_of_the_benchmark():
     assert f"takes {1e6 * step['bnexp']['seconds']:.0f} µs on one core" in flat(README)
     assert f"`fit` {step['Keras fit']['ratio']:.2f} times as long" in flat(README)
     assert f"(of version {report['versions']['bnexp']})" in README
+    for rivals, told in ((["Keras fit"], "Keras needs"), (PYTORCH, "PyTorch at its best")):
+        field = [report["step"][name]["contenders"] for name in ("cnn", "plain", "inception")]
+        best = [min(timed[rival]["ratio"] for rival in rivals) for timed in field]
+        assert f"{told} {min(best):.1f} to {max(best):.1f} times" in flat(README)
     sweeps = timing.sweep_table(report["sweep"])
     [ours], [theirs] = (
         re.findall(rf"mlp, 1,000 steps a run \| {name} +\| ([\d.]+) +\| ([\d.]+)", sweeps)

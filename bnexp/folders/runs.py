@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+import bnexp
 from bnexp.config import Config, ConfigError, run_id, scientific
 from bnexp.config.options import GROUPS
 from bnexp.config.schema import PLAIN, build, target_of
@@ -109,9 +110,8 @@ def _finite(value: Any) -> Any:
 
 def provenance() -> dict[str, Any]:
     """Versions and commit, for result.json."""
-    packages = ("tensorflow", "keras", "numpy", "bnexp")
-    versions = {"python": platform.python_version()}
-    for package in packages:
+    versions = {"python": platform.python_version(), "bnexp": bnexp.__version__}
+    for package in ("tensorflow", "keras", "numpy"):
         with contextlib.suppress(ModuleNotFoundError):
             versions[package] = version(package)
     return {"versions": versions, "git_commit": git_commit()}

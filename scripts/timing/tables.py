@@ -6,6 +6,8 @@ from typing import Any
 
 from rivals.kinds import OURS, RIVALS
 
+LONGEST = 5.0  # a bar of the figure, in times bnexp's step
+
 
 def tables(report: dict[str, Any]) -> str:
     """The report as Markdown: steps, sweeps, single runs, targets."""
@@ -115,11 +117,16 @@ def draw(results: dict[str, Any], path: Path) -> None:
             high = [row["ratio_high"] - row["ratio"] for row in rows.values()]
             colours = [style.ARM_COLOURS["batch"] if key == OURS else "#999999" for key in rows]
             axis.barh(y, values, xerr=(low, high), color=colours, error_kw={"linewidth": 1})
+            for place, ratio, above in zip(y, values, high, strict=True):
+                end = min(ratio + above, LONGEST)
+                told = f" {ratio:.1f}" if ratio > LONGEST else f" {ratio:.2f}"
+                axis.text(end, place, told, va="center", fontsize="small")
+            axis.set_xlim(0, 1.25 * LONGEST)  # what is longer says how long
             axis.set_yticks(range(len(everyone)), everyone)
             axis.set_title(name)
-            axis.set_xlabel("time of a step, bnexp = 1")
             axis.grid(axis="y", visible=False)
         grid[0, 0].invert_yaxis()
+        figure.supxlabel("time of a step, bnexp = 1; median and range", fontsize="medium")
         for kind in ("png", "svg"):
             figure.savefig(
                 path.with_suffix(f".{kind}"), metadata={"Date": None} if kind == "svg" else {}
