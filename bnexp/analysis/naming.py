@@ -112,7 +112,8 @@ def varying(table: pd.DataFrame) -> list[str]:
     `init=gaussian,glorot` changes several keys at once: only `init.kind` is named, as long as
     each kind has one value of the others.
     """
-    keys = [key for key in table.columns if "." in key and key not in hidden(table)]
+    unseen = hidden(table)
+    keys = [key for key in table.columns if "." in key and key not in unseen]
     differing = [key for key in keys if table[key].nunique(dropna=False) > 1]
     return [key for key in differing if not _follows_from_kind(table, key, differing)]
 

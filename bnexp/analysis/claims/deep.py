@@ -57,11 +57,12 @@ def figure3(runs: Runs) -> pd.DataFrame:
     """
     found = evidence(runs)
     best, groups = _by_rate(found) if found.trial is None else _by_factor(found)
-    goal = by_seed(groups[0][2], maximum(runs, groups[0][2]))
+    highest = maximum(runs, runs.runs)
+    goal = by_seed(groups[0][2], highest)
+    first = measures.reached(runs, runs.runs["seed"].map(goal))
     rows = []
     for arm, rate, group in groups[1:]:
-        targets = group["seed"].map(goal)
-        steps = measures.reached(runs, targets.reindex(runs.runs.index))[group.index]
+        steps = first[group.index]
         rows.append(
             {
                 "arm": arm,
@@ -72,7 +73,7 @@ def figure3(runs: Runs) -> pd.DataFrame:
                 "diverged": int((group["status"] == DIVERGED).sum()),
                 "steps to the baseline's maximum": float(steps.median()),
                 "reached": int(np.isfinite(steps).sum()),
-                "maximum": float(maximum(runs, group).mean()),
+                "maximum": float(highest[group.index].mean()),
             }
         )
     return pd.DataFrame(rows)
