@@ -12,7 +12,7 @@ from conftest import ROOT
 from synthetic import rising, run, runs
 
 from bnexp.analysis import build, compare, load_runs, style
-from bnexp.analysis.best_rates import best_rates, how_chosen
+from bnexp.analysis.best_rates import best_rates, doubts
 from bnexp.analysis.build import file_stems
 from bnexp.analysis.command import settings
 from bnexp.analysis.curves import after_divergence
@@ -196,8 +196,8 @@ def rates(*cells: tuple[float, int, float]):
 def test_one_lucky_seed_does_not_beat_five_untold():
     best = best_rates(rates((0.1, 5, 0.8), (1.0, 5, 0.7), (3.0, 1, 0.9)))
     assert best[["rate", "n"]].iloc[0].tolist() == [0.1, 5]
-    assert how_chosen(best).endswith("Higher, but of fewer seeds and so not chosen: none: 3")
-    assert "not chosen" not in how_chosen(best_rates(rates((0.1, 2, 0.8), (1.0, 2, 0.9))))
+    assert doubts(best).endswith("Higher, but of fewer seeds and so not chosen: none: 3.")
+    assert "not chosen" not in doubts(best_rates(rates((0.1, 2, 0.8), (1.0, 2, 0.9))))
 
 
 def test_compare_counts_diverged_runs_as_chance():

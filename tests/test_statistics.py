@@ -198,9 +198,9 @@ def test_the_best_rate_is_each_arms_own():
     chosen = best_rates.at_best_rates(made).runs
     assert list(chosen["final_val_accuracy"]) == [0.9, 0.95]
     assert list(chosen["condition"]) == ["", ""]
-    assert best_rates.how_chosen(best).endswith(
-        "(none: 0.1, batch: 1). At the edge of the rates tried: none: the lowest; batch: the "
-        "highest"
+    assert best_rates.how_chosen(best).endswith("(none: 0.1, batch: 1)")
+    assert best_rates.doubts(best) == (
+        " At the edge of the rates tried: none: the lowest; batch: the highest."
     )
 
 

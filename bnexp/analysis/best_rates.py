@@ -64,21 +64,28 @@ def tuned_runs(runs: Runs) -> tuple[Runs, str]:
 
 
 def how_chosen(best: pd.DataFrame) -> str:
-    """What a caption says of the chosen rates, of those at the edge, and of those not chosen."""
+    """What a caption says of the chosen rates."""
     text = "each arm at its own best learning rate, by mean final validation accuracy"
     if best[CONDITION].nunique() == 1:
         rates = ", ".join(f"{row[ARM]}: {row['rate']:g}" for _, row in best.iterrows())
         text += f" ({rates})"
+    return text
+
+
+def doubts(best: pd.DataFrame) -> str:
+    """What speaks against chosen rates: those at the edge, and better ones of fewer seeds.
+
+    Told once a sweep, beside the figure of its learning rates.
+    """
     edges = {name: f"the {edge}" for name, edge in _by_name(best, "edge").items() if edge}
-    if edges:
-        text += f". At the edge of the rates tried: {_few(edges)}"
     beyond = {
         name: ", ".join(f"{rate:g}" for rate in rates)
         for name, rates in _by_name(best, "beyond").items()
         if rates
     }
+    text = f" At the edge of the rates tried: {_few(edges)}." if edges else ""
     if beyond:
-        text += f". Higher, but of fewer seeds and so not chosen: {_few(beyond)}"
+        text += f" Higher, but of fewer seeds and so not chosen: {_few(beyond)}."
     return text
 
 

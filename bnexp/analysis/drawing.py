@@ -23,12 +23,14 @@ class Saved:
         title: a few words.
         caption: what is drawn, n, what varies, how the learning rate was chosen.
         files: the file of each format, in the order asked for.
+        alt: what it shows, with the main numbers, for who cannot see it.
     """
 
     name: str
     title: str
     caption: str
     files: Sequence[str]
+    alt: str = ""
 
     @property
     def embedded(self) -> Path:
@@ -49,6 +51,7 @@ class Drawing:
     title: str
     caption: str
     figure: Figure
+    alt: str = ""
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows of it."""
@@ -68,15 +71,12 @@ class Drawing:
         name = prefix + self.name
         paths = [folder / f"{name}.{kind}" for kind in formats]
         with matplotlib.rc_context(style.RC):
-            layout = self.figure.get_layout_engine()
-            if layout is not None:  # laid out once, not once a format
-                layout.execute(self.figure)
-                self.figure.set_layout_engine("none")
             for kind, path in zip(formats, paths, strict=True):
                 self.figure.savefig(path, metadata=dated.get(kind))
                 if kind == "png":
                     _lighten(path)
-        return Saved(name, self.title, self.caption, [str(path) for path in paths])
+        files = [str(path) for path in paths]
+        return Saved(name, self.title, self.caption, files, self.alt or self.title)
 
 
 def _lighten(path: Path) -> None:

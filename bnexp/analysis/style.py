@@ -1,5 +1,6 @@
 """How every figure looks: one look and label per arm, safe for colour-blind readers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -39,6 +40,21 @@ def metric_label(metric: str) -> str:
     return METRIC_LABELS.get(metric, words.replace("_", " "))
 
 
+# The least and the largest value that a metric can have, by the end of its name.
+BOUNDS = {
+    "accuracy": (0.0, 1.0),
+    "top_5": (0.0, 1.0),
+    "loss": (0.0, math.inf),
+    "brier": (0.0, math.inf),
+}
+
+
+def bounds(metric: str) -> tuple[float, float]:
+    """Between what a metric lies; intervals are drawn no further."""
+    known = [limits for name, limits in BOUNDS.items() if metric.endswith(name)]
+    return known[0] if known else (-math.inf, math.inf)
+
+
 X_LABELS = {"step": "training step", "epoch": "epoch", "seconds": "training time (s)"}
 LR_LABEL = "learning rate"
 
@@ -49,6 +65,7 @@ RC: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.formatter.useoffset": False,  # 0.9918, not 0.0018 beside "+0.99"
     "grid.alpha": 0.3,
     "grid.linewidth": 0.5,
     "legend.frameon": False,

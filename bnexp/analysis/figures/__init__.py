@@ -8,6 +8,7 @@ import pandas as pd
 
 from bnexp.analysis import parts, style
 from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import layout
 from bnexp.analysis.loading import Runs
 
 METRICS = ("val_accuracy", "val_loss")
@@ -33,7 +34,7 @@ def sweep_figures(runs: Runs, metrics: Sequence[str] = METRICS, x: str = "step")
     wanted = Wanted(metrics, x)
     with matplotlib.rc_context(style.RC):
         modules = parts.modules("figures")
-        return [one for module in modules for one in parts.called(module, runs, wanted)]
+        return [_fitted(one) for module in modules for one in parts.called(module, runs, wanted)]
 
 
 def claims_figures(claims: pd.DataFrame) -> list[Drawing]:
@@ -41,4 +42,9 @@ def claims_figures(claims: pd.DataFrame) -> list[Drawing]:
     from bnexp.analysis.figures.forest import forest
 
     with matplotlib.rc_context(style.RC):
-        return list(forest(claims))
+        return list(map(_fitted, forest(claims)))
+
+
+def _fitted(drawing: Drawing) -> Drawing:
+    layout.fit(drawing.figure)
+    return drawing

@@ -1,8 +1,8 @@
 """Learning curves: a metric while training, a panel per condition."""
 
 from collections.abc import Iterator
-from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from bnexp.analysis import best_rates, style
 from bnexp.analysis.curves import after_divergence, mean_curves
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import Wanted, panels
+from bnexp.analysis.figures import Wanted, panels, ranges, words
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import MIN_SEEDS
@@ -31,72 +31,108 @@ def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
         shown, how = runs, "learning rates as titled"
     conditions = panels.conditions_of(shown)
     drawn = conditions[: panels.MAX_PANELS]
-    figure = _draw(shown, drawn, metric, x)
+    means = mean_curves(shown, metric)
+    figure = _draw(shown, means, drawn, metric, x)
     title = style.metric_label(metric).partition(" (")[0].capitalize()
-    yield Drawing(metric, title, _caption(shown, conditions, how, metric), figure)
+    cut = _cut(means, metric, figure.axes[0])
+    caption = _caption(shown, cut, conditions, how, metric)
+    yield Drawing(metric, title, caption, figure, _alt(shown, means, conditions, metric, x))
 
 
-def _caption(runs: Runs, conditions: list[str], how: str, metric: str) -> str:
+def _caption(runs: Runs, cut: str, conditions: list[str], how: str, metric: str) -> str:
     few = panels.seeds(runs)
     text = f"Mean of {few} (thick)"
     if runs.runs.groupby([CONDITION, ARM])["seed"].nunique().max() >= MIN_SEEDS:
-        text += ", 95% Student-t interval (band)"
+        text += f", 95% Student-t interval (band{cut})"
     text += f" and the seeds (thin); {how}."
-    if len(conditions) > panels.MAX_PANELS:
-        text += f" The first {panels.MAX_PANELS} of {len(conditions)} conditions."
+    text += words.first_of(min(len(conditions), panels.MAX_PANELS), len(conditions))
+    text += words.absent(runs.runs, conditions[: panels.MAX_PANELS], panels.arms_of(runs))
     if (runs.runs["status"] == DIVERGED).any():
         text += f" A red cross: the run diverged there; {after_divergence(runs, metric)}."
-    if "loss" in metric and (runs.history[metric] > panels.MAX_LOSS).any():
-        text += f" Losses above {panels.MAX_LOSS:g} lie outside."
+    if "loss" in metric and (runs.history[metric] > ranges.MAX_LOSS).any():
+        text += f" Losses above {ranges.MAX_LOSS:g} lie outside."
     return text
 
 
-def _draw(runs: Runs, conditions: list[str], metric: str, x: str) -> Figure:
+def _cut(means: pd.DataFrame, metric: str, axis: Axes) -> str:
+    """What a caption says of intervals that reach beyond the panel, or what the metric can be."""
+    low, high = style.bounds(metric)
+    drawn = means[means["n"] >= MIN_SEEDS]
+    if axis.get_yscale() == "log":
+        leaving = (drawn["low"] < min(axis.get_ylim())).any()
+        return ", none where it leaves the panel" if leaving else ""
+    beyond = (drawn["low"] < low).any() or (drawn["high"] > high).any()
+    return f", cut at {low:g} and {high:g}" if beyond else ""
+
+
+def _alt(runs: Runs, means: pd.DataFrame, conditions: list[str], metric: str, x: str) -> str:
+    many = f" in {len(conditions)} conditions" if len(conditions) > 1 else ""
+    told = f"{style.metric_label(metric).capitalize()} against {style.X_LABELS[x]}{many}."
+    last = means.groupby([CONDITION, ARM], sort=False)["mean"].last()
+    number = "{:.1%}" if style.bounds(metric)[1] == 1 else "{:.3g}"
+    if len(last):
+        told += f" Last mean of all seeds: {words.by_condition(last, number)}."
+    diverged = int((runs.runs["status"] == DIVERGED).sum())
+    return told + (f" {diverged} of {len(runs.runs)} runs diverged." if diverged else "")
+
+
+def _draw(runs: Runs, curves: pd.DataFrame, conditions: list[str], metric: str, x: str) -> Figure:
     arms = panels.arms_of(runs)
     looks = style.looks(arms)
-    figure, axes = panels.grid(conditions)
-    curves = mean_curves(runs, metric)
+    history = runs.history[["run", x, metric]].dropna(subset=[metric])
+    condition_of = history["run"].map(runs.runs[CONDITION])
+    spans = history[x].groupby(condition_of).agg(["min", "max"]).reindex(conditions, fill_value=1)
+    figure, axes = panels.grid(conditions, reach=list(spans["max"]))
+    ranges.room_x(axes, spans.to_numpy())
+    seen = pd.concat([history[metric], curves["mean"]])
+    ranges.limits(axes[0], metric, seen)
     means = dict(tuple(curves.groupby([CONDITION, ARM], sort=False)))
-    members = dict(
-        tuple(runs.runs[[CONDITION, ARM, "status"]].groupby([CONDITION, ARM], sort=False))
-    )
-    histories = {str(run): rows for run, rows in runs.history.groupby("run", sort=False)}
+    members = dict(tuple(runs.runs[[CONDITION, ARM, "status"]].groupby([CONDITION, ARM])))
+    histories = {
+        str(run): rows[[x, metric]].to_numpy(float)
+        for run, rows in history.groupby("run", sort=False)
+    }
     for axis, condition in zip(axes, conditions, strict=True):
-        for arm in arms:
+        for number, arm in enumerate(arms):
             if (condition, arm) in members:
-                table = members[condition, arm]
-                _seeds(axis, histories, table, metric, x, looks[arm])
+                table = members[condition, arm]["status"]
+                _seeds(axis, histories, table, looks[arm], height=0.05 + 0.07 * number)
             if (condition, arm) in means:
-                _mean(axis, means[condition, arm], x, looks[arm])
-    seen = pd.concat([runs.history[metric].dropna(), curves["mean"]])
-    panels.limits(axes[0], seen, accuracy="accuracy" in metric)
-    panels.label_axes(figure, axes, style.X_LABELS[x], style.metric_label(metric))
+                _mean(axis, means[condition, arm], x, metric, looks[arm])
+    panels.label_axes(axes, style.X_LABELS[x], style.metric_label(metric))
     panels.legend(figure, arms, *panels.crosses(runs))
     return figure
 
 
 def _seeds(
     axis: Axes,
-    histories: dict[str, pd.DataFrame],
-    members: pd.DataFrame,
-    metric: str,
-    x: str,
+    histories: dict[str, np.ndarray],
+    statuses: pd.Series,
     look: style.Look,
+    height: float,
 ) -> None:
-    for run, status in members["status"].items():
-        seen = histories.get(str(run), pd.DataFrame(columns=[x, metric])).dropna(subset=[metric])
-        axis.plot(seen[x], seen[metric], color=look.colour, linewidth=0.6, alpha=0.45)
-        if status == DIVERGED and len(seen):
-            panels.cross(axis, seen[x].iloc[-1], seen[metric].iloc[-1])
-        elif status == DIVERGED:  # before the first evaluation
-            panels.cross(axis, 0.03, 0.05, of_axes=True)
+    """Thin lines, and crosses at the ends of runs that diverged.
+
+    Those that diverged before the first evaluation have theirs in the panel's corner, at a height
+    of their arm's.
+    """
+    seen = {run: histories[str(run)] for run in statuses.index if str(run) in histories}
+    panels.lines(axis, seen.values(), look.colour)
+    diverged = statuses.index[statuses == DIVERGED]
+    ends = np.array([seen[run][-1] for run in diverged if run in seen])
+    if len(ends):
+        panels.cross(axis, ends[:, 0], ends[:, 1].clip(*axis.get_ylim()), look.colour)
+    if len(ends) < len(diverged):
+        panels.cross(axis, 0.03, height, look.colour, axis.transAxes)
 
 
-def _mean(axis: Axes, mean: pd.DataFrame, x: str, look: style.Look) -> None:
-    axis.plot(mean[x], mean["mean"], color=look.colour, linestyle=look.line, linewidth=1.8)
-    band = mean[mean["n"] >= MIN_SEEDS]
-    shade: dict[str, Any] = {"color": look.colour, "alpha": 0.18, "linewidth": 0}
-    axis.fill_between(band[x], band["low"], band["high"], **shade)
+def _mean(axis: Axes, mean: pd.DataFrame, x: str, metric: str, look: style.Look) -> None:
+    alone = "o" if len(mean) == 1 else ""
+    line = {"color": look.colour, "linestyle": look.line, "linewidth": 1.8}
+    axis.plot(mean[x], mean["mean"], marker=alone, markersize=4, **line)
+    known = mean[mean["n"] >= MIN_SEEDS]
+    low, high = (known[end].clip(*style.bounds(metric)) for end in ("low", "high"))
+    panels.band(axis, known[x], low, high, look.colour)
 
 
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:

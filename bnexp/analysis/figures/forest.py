@@ -11,12 +11,16 @@ from matplotlib.lines import Line2D
 from bnexp.analysis import style
 from bnexp.analysis.claims.model import LOG2, POINTS
 from bnexp.analysis.drawing import Drawing
+from bnexp.analysis.figures import intervals, ranges, words
+from bnexp.analysis.figures.layout import Sheet
+from bnexp.analysis.statistics import Estimate
 
 UNIT_LABELS = {
     POINTS: "percentage points",
     LOG2: "log2 of a ratio (1: twofold)",
 }
-LINEAR_TO = {POINTS: 2.0}  # beyond, the axis is logarithmic
+SHAPES = {"o": "circle", "^": "triangle", "s": "square", "D": "diamond"}
+WIDTH, ROW = 3.6, 0.24  # inches, of a panel and of a line of it
 
 
 def forest(claims: pd.DataFrame) -> Iterator[Drawing]:
@@ -30,22 +34,31 @@ def forest(claims: pd.DataFrame) -> Iterator[Drawing]:
     table = claims[~claims["beside"] & claims["low"].notna()]
     apart = table["settings"] != ""
     if not apart.all():
-        yield Drawing("claims_forest", "Effects of all claims", *_drawn(table[~apart]))
+        caption, figure, alt = _drawn(table[~apart])
+        yield Drawing("claims_forest", "Effects of all claims", caption, figure, alt)
     if apart.any():
-        caption, figure = _drawn(table[apart])
+        caption, figure, alt = _drawn(table[apart])
         keys = "; ".join(table.loc[apart, "settings"].unique())
         told = f"{caption} Not counted for the claims, as the runs differ in: {keys}."
-        yield Drawing("claims_forest_settings", "Effects under your settings", told, figure)
+        yield Drawing("claims_forest_settings", "Effects under your settings", told, figure, alt)
 
 
-def _drawn(table: pd.DataFrame) -> tuple[str, Figure]:
+def _drawn(table: pd.DataFrame) -> tuple[str, Figure, str]:
+    verdicts = [
+        verdict for verdict in style.VERDICT_STYLES if verdict in set(table["verdict_holm"])
+    ]
+    shapes = "; ".join(f"{SHAPES[style.VERDICT_STYLES[one][1]]}: {one}" for one in verdicts)
     caption = (
         "The effect of every judged part of a claim with its 95% Student-t interval over seeds; "
         "right of the dashed line is the direction claimed. Filled: the claim's primary part, "
-        "after Holm's correction. Circle: supported; triangle: equal; square: contradicted; "
-        f"diamond: inconclusive; n = {_range(table['n'])} seeds."
+        f"after Holm's correction. {shapes.capitalize()}; n = {_range(table['n'])} seeds."
     )
-    return caption, _draw(table)
+    counts = table["verdict_holm"].value_counts()
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts)
+    primary = table[table["primary"]]
+    named = [f"{row['claim']} {row['verdict_holm']}" for _, row in primary.iterrows()]
+    alt = f"Forest plot of {len(table)} effects: {told}."
+    return caption, _draw(table), f"{alt} Primary: {words.listed(named, 8)}." if named else alt
 
 
 def _range(counts: pd.Series) -> str:
@@ -55,35 +68,29 @@ def _range(counts: pd.Series) -> str:
 
 def _draw(table: pd.DataFrame) -> Figure:
     groups = list(table.groupby("unit", sort=False))
-    rows = [len(group) for _, group in groups]
-    size = (7.0, 0.24 * sum(rows) + 0.75 * len(groups) + 0.4)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(groups), 1, squeeze=False, height_ratios=[n + 1.2 for n in rows])
-    for axis, (unit, group) in zip(axes[:, 0], groups, strict=True):
-        _panel(axis, group, str(unit))
-    handles = [
+    figure = Sheet([WIDTH], [ROW * (len(group) + 0.2) for _, group in groups])
+    for place, (unit, group) in enumerate(groups):
+        _panel(figure.add_subplot(figure.cells[place, 0]), group, str(unit))
+    figure.entries = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=verdict)
         for verdict, (colour, marker) in style.VERDICT_STYLES.items()
         if verdict in set(table["verdict_holm"])
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 
 def _panel(axis: Axes, table: pd.DataFrame, unit: str) -> None:
+    values = table[["low", "high", "null"]].to_numpy(float)
+    if unit == POINTS:
+        intervals.points_scale(axis, values)
+    ranges.room(axis, "x", values, points=4)
     for y, (_, row) in enumerate(table.iterrows()):
+        effect = Estimate(row["n"], row["effect"], np.nan, row["low"], row["high"])
         colour, marker = style.VERDICT_STYLES[row["verdict_holm"]]
-        inside = colour if row["primary"] else "white"
-        axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.5)
-        axis.plot(row["effect"], y, marker, color=colour, markerfacecolor=inside, markersize=5)
         axis.plot([row["null"], row["null"]], [y - 0.45, y + 0.45], "--", color="#333333", lw=1)
+        intervals.row(axis, y, effect, colour, marker, filled=row["primary"])
     names = [f"{row['claim']}: {row['part']}".removesuffix(": ") for _, row in table.iterrows()]
     axis.set_yticks(range(len(table)), names)
     axis.set_ylim(len(table) - 0.4, -0.6)
-    if unit in LINEAR_TO and np.nanmax(np.abs(table[["low", "high"]])) > 5 * LINEAR_TO[unit]:
-        axis.set_xscale("symlog", linthresh=LINEAR_TO[unit])
-        axis.xaxis.set_major_formatter("{x:g}")
-    else:
-        axis.locator_params(axis="x", nbins=4)  # also where all ticks have many digits
     axis.set_xlabel(UNIT_LABELS.get(unit, unit))
     axis.grid(axis="y", visible=False)

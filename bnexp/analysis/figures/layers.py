@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from bnexp.analysis import best_rates, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import Wanted, panels
+from bnexp.analysis.figures import Wanted, panels, ranges, words
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.folders.runs import DIVERGED, FAILED
@@ -34,7 +34,7 @@ def layers(runs: Runs) -> Iterator[Drawing]:
             panels.rows_of(runs, probe, statistic),
             statistic,
             title,
-            f"{label} by hidden layer",
+            f"{label[0].upper()}{label[1:]} by hidden layer",
             label,
         )
 
@@ -70,10 +70,25 @@ def _over_time(
         if (members["status"] == DIVERGED).any():
             caption += "; a mean ends with its first seed"
         caption += (f"; {condition}" if condition else "") + f"; {how}."
-        if len(conditions) > MAX_CONDITIONS:
-            caption += f" The first {MAX_CONDITIONS} of {len(conditions)} conditions are drawn."
+        caption += words.first_of(min(len(conditions), MAX_CONDITIONS), len(conditions))
         stem = f"{name}_{number}" if len(conditions) > 1 else name
-        yield Drawing(stem, title, caption, _layers(members, mine, label, looks))
+        figure = _layers(members, mine, label, looks)
+        yield Drawing(stem, title, caption, figure, _alt(members, mine, told, condition))
+
+
+def _alt(members: pd.DataFrame, table: pd.DataFrame, told: str, condition: str) -> str:
+    names = sorted(table["layer"].unique(), key=_number)
+    parts = []
+    for name in dict.fromkeys([names[0], names[-1]]):
+        means = {
+            arm: _mean(table[table["layer"] == name], of_arm)
+            for arm, of_arm in members.groupby(ARM, sort=False)
+        }
+        ends = {str(arm): f"{mean.iloc[-1]:.3g}" for arm, mean in means.items() if len(mean)}
+        if ends:
+            parts.append((f"layer {name}: " if name else "") + words.by_arm(ends))
+    where = f", {condition}" if condition else ""
+    return f"{told}{where}, against steps. Last means: {words.listed(parts)}."
 
 
 def _number(layer: str) -> tuple[float, str]:
@@ -85,22 +100,23 @@ def _layers(
     members: pd.DataFrame, table: pd.DataFrame, label: str, looks: dict[str, style.Look]
 ) -> Figure:
     names = sorted(table["layer"].unique(), key=_number)[:MAX_LAYERS]
-    figure, axes = panels.grid(
-        [f"layer {name}" if name else "" for name in names], min(4, len(names))
-    )
+    columns = min(4, len(names))
+    figure, axes = panels.grid([f"layer {name}" if name else "" for name in names], columns)
+    if (table["value"] > 0).all():
+        axes[0].set_yscale("log")
+    ranges.room(axes[0], "y", table["value"])
+    ranges.room(axes[0], "x", table["step"])
     for axis, name in zip(axes, names, strict=True):
         mine = table[table["layer"] == name]
         for arm, look in looks.items():
             of_arm = members[members[ARM] == arm]
-            runs = mine[mine["run"].isin(of_arm.index)]
-            for _, one in runs.groupby("run"):
-                axis.plot(one["step"], one["value"], color=look.colour, linewidth=0.6, alpha=0.4)
-            mean = _mean(runs, of_arm)
+            seeds = mine[mine["run"].isin(of_arm.index)]
+            seen = [one[["step", "value"]].to_numpy(float) for _, one in seeds.groupby("run")]
+            panels.lines(axis, seen, look.colour)
+            mean = _mean(seeds, of_arm)
             axis.plot(mean.index, mean, color=look.colour, linestyle=look.line, linewidth=1.6)
-    if (table["value"] > 0).all():
-        panels.logarithmic(axes[0], "y", table["value"])
-    panels.label_axes(figure, axes, style.X_LABELS["step"], label)
-    panels.legend(figure, list(looks))
+    panels.label_axes(axes, style.X_LABELS["step"], label)
+    panels.legend(figure, list(dict.fromkeys(members[ARM])))
     return figure
 
 

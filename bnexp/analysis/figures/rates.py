@@ -11,16 +11,21 @@ from matplotlib.figure import Figure
 
 from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import Wanted, panels
+from bnexp.analysis.figures import Wanted, intervals, panels, ranges, words
+from bnexp.analysis.figures.layout import Sheet
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION, named, telling, varying
-from bnexp.analysis.statistics import MIN_SEEDS, t_interval
+from bnexp.analysis.statistics import t_interval
 from bnexp.folders.runs import DIVERGED, FINISHED
 
 PLACE = 30  # among the figures of a sweep
 
 FINAL = "final validation accuracy"
+RING = 4.5  # points, its radius
+MANY_RATES = 8  # up to so many each has a tick
+DARK = 0.55  # of the colour scale, up to which numbers are white
+GOOD = 0.9  # accuracy
 MAX_MAPS = 12  # conditions in one figure of heat maps
 
 
@@ -35,15 +40,34 @@ def sensitivity(runs: Runs) -> Iterator[Drawing]:
     caption = (
         f"Final validation accuracy at each learning rate: {panels.seeds(runs)} (dots), their mean "
         f"(line) with a 95% Student-t interval. A ring marks {best_rates.how_chosen(best)}."
+        f"{best_rates.doubts(best)}"
     )
     if (table["status"] == DIVERGED).any():
         caption += (
             " A red cross: a seed diverged there, or several; in the mean it counts as "
             f"{measures.chance_text(table)}."
         )
-    if len(drawn) < len(conditions):
-        caption += f" The first {len(drawn)} of {len(conditions)} conditions."
-    yield Drawing("sensitivity", "Learning-rate sensitivity", caption, _draw(runs, table, drawn))
+    groups = table.groupby([CONDITION, ARM, LR])[VALIDATION]
+    caption += intervals.cut(t_interval(values) for _, values in groups)
+    caption += words.first_of(len(drawn), len(conditions))
+    caption += words.absent(table, drawn, panels.arms_of(runs))
+    figure = _draw(runs, table, drawn)
+    yield Drawing("sensitivity", "Learning-rate sensitivity", caption, figure, _alt(table, best))
+
+
+def _alt(table: pd.DataFrame, best: pd.DataFrame) -> str:
+    means = table.groupby([CONDITION, ARM, LR], sort=False)[VALIDATION].mean()
+    tops = {
+        (row[CONDITION], row[ARM]): means[row[CONDITION], row[ARM], row["rate"]]
+        for _, row in best.iterrows()
+    }
+    rates = table[LR]
+    index = pd.MultiIndex.from_tuples(list(tops), names=[CONDITION, ARM])
+    told = words.by_condition(pd.Series(list(tops.values()), index=index), "{:.1%}")
+    return (
+        f"Final validation accuracy against learning rates from {rates.min():g} to "
+        f"{rates.max():g}. At each arm's best: {told}."
+    )
 
 
 def _draw(runs: Runs, table: pd.DataFrame, conditions: list[str]) -> Figure:
@@ -51,72 +75,37 @@ def _draw(runs: Runs, table: pd.DataFrame, conditions: list[str]) -> Figure:
     looks = style.looks(arms)
     figure, axes = panels.grid(conditions)
     table = table[[CONDITION, ARM, LR, VALIDATION, "status"]]  # each part is a copy of all it has
+    axes[0].set_xscale("log")
+    ranges.room(axes[0], "x", table[LR], points=RING)
+    ranges.room(axes[0], "y", table[VALIDATION], points=RING)
+    rates = sorted(table[LR].unique())
+    if len(rates) <= MANY_RATES:
+        axes[0].set_xticks(rates, list(map(panels.rate_name, rates)))
+        axes[0].minorticks_off()
     for axis, condition in zip(axes, conditions, strict=True):
         for i, arm in enumerate(arms):
             chosen = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
             if len(chosen):
                 _arm(axis, chosen, looks[arm], height=0.03 + 0.05 * i)
-    panels.logarithmic(axes[0], "x", table[LR])
-    _rate_ticks(axes[0], table[LR])
-    panels.limits(axes[0], table[VALIDATION].dropna(), accuracy=True)
-    panels.label_axes(figure, axes, style.LR_LABEL, FINAL)
+    panels.label_axes(axes, style.LR_LABEL, FINAL)
     panels.legend(figure, arms, *panels.crosses(runs), markers=True)
     return figure
-
-
-def _rate_ticks(axis: Axes, rates: pd.Series) -> None:
-    """A tick at each rate, if there are few."""
-    values = sorted(rates.unique())
-    if len(values) <= 8:
-        axis.set_xticks(values, [panels.rate_name(value) for value in values])
-        axis.minorticks_off()
 
 
 def _arm(axis: Axes, table: pd.DataFrame, look: style.Look, height: float) -> None:
     """One arm's seeds, means and crosses; `height` keeps the arms' crosses apart."""
     finished = table[table["status"] == FINISHED]
-    points: dict[str, Any] = {
-        "color": look.colour,
-        "marker": look.marker,
-        "markersize": 2.5,
-        "ls": "",
-    }
-    axis.plot(finished[LR], finished[VALIDATION], alpha=0.6, **points)
-    means = []
-    for rate, group in measures.split(table, LR).items():
-        if (group["status"] == DIVERGED).any():
-            _cross(axis, rate, height, look.colour)
-        estimate = t_interval(group[VALIDATION])
-        shown = estimate.half_width if estimate.n >= MIN_SEEDS else np.nan
-        means.append((rate, estimate.mean, shown))
-    rates, values, halves = (np.array(column) for column in zip(*means, strict=True))
-    axis.errorbar(rates, values, halves, color=look.colour, ls=look.line, linewidth=1.5, capsize=2)
+    intervals.dots(axis, finished[LR], finished[VALIDATION], look)
+    lost = sorted(table.loc[table["status"] == DIVERGED, LR].unique())
+    if lost:
+        heights = np.full(len(lost), height)
+        panels.cross(axis, lost, heights, look.colour, axis.get_xaxis_transform())
+    found = intervals.estimates(table, LR, VALIDATION)
+    intervals.bars(axis, found, look, style.bounds(VALIDATION))
     best = measures.tuned(table)
     top = best.table[VALIDATION].mean()
-    ring: dict[str, Any] = {
-        "color": look.colour,
-        "markerfacecolor": "none",
-        "markersize": 9,
-        "clip_on": False,
-    }
-    axis.plot(best.rate, top, "o", **ring)
-
-
-def _cross(axis: Axes, rate: float, height: float, colour: str) -> None:
-    """A red cross on a disc of the arm's colour, low in the panel."""
-    place = axis.get_xaxis_transform()
-    axis.plot(
-        rate, height, "o", color=colour, alpha=0.3, markersize=9, transform=place, clip_on=False
-    )
-    axis.plot(
-        rate,
-        height,
-        "x",
-        color=style.DIVERGED_COLOUR,
-        markeredgewidth=1.5,
-        transform=place,
-        clip_on=False,
-    )
+    ring: dict[str, Any] = {"color": look.colour, "markerfacecolor": "none", "clip_on": False}
+    axis.plot(best.rate, top, "o", markersize=2 * RING, **ring)
 
 
 def heat_maps(runs: Runs) -> Iterator[Drawing]:
@@ -126,16 +115,29 @@ def heat_maps(runs: Runs) -> Iterator[Drawing]:
         return
     table = measures.ended(best_rates.without_rate(runs, (LR, *inits)))
     table = table.assign(init=pd.Series(named(table, inits)))
-    conditions = list(table[CONDITION].unique())[:MAX_MAPS]
+    everything = list(table[CONDITION].unique())
+    conditions = everything[:MAX_MAPS]
     caption = (
         f"Mean final validation accuracy in percent over {panels.seeds(runs)} for each initial "
         "distribution of the weights and learning rate; a red × where all seeds diverged, a red "
         f"number of them where some did (these count as {measures.chance_text(table)})."
     )
-    if table[CONDITION].nunique() > MAX_MAPS:
-        caption += f" The first {MAX_MAPS} of {table[CONDITION].nunique()} conditions."
+    caption += words.first_of(len(conditions), len(everything))
     figure = _draw_maps(table, conditions, inits)
-    yield Drawing("init_heatmap", "Initialization × learning rate", caption, figure)
+    title = "Initialization × learning rate"
+    yield Drawing("init_heatmap", title, caption, figure, _alt_of_maps(table))
+
+
+def _alt_of_maps(table: pd.DataFrame) -> str:
+    means = table.groupby([CONDITION, ARM, "init", LR], sort=False)[VALIDATION].mean()
+    told = {
+        str(arm): f"{(of_arm > GOOD).mean():.0%}, the worst {of_arm.min():.1%}"
+        for arm, of_arm in means.groupby(level=ARM, sort=False)
+    }
+    return (
+        "Heat maps of mean final validation accuracy by initial weights and learning rate. Share "
+        f"of cells above {GOOD:.0%}: {words.by_arm(told)}."
+    )
 
 
 def _init_order(table: pd.DataFrame, inits: list[str]) -> list[str]:
@@ -152,23 +154,23 @@ def _numbers_first(column: pd.Series) -> pd.Series:
 def _draw_maps(table: pd.DataFrame, conditions: list[str], inits: list[str]) -> Figure:
     arms = list(table[ARM].unique())
     rates, rows = sorted(table[LR].unique()), _init_order(table, inits)
-    size = (
-        1.4 + len(arms) * max(0.5 * len(rates), 2.2) + 0.6,
-        len(conditions) * (0.32 * len(rows) + 0.6) + 0.6,
-    )
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(conditions), len(arms), sharex=True, sharey=True, squeeze=False)
+    width, height = max(0.42 * len(rates), 2.2), 0.28 * len(rows) + 0.1
+    figure = Sheet([width] * len(arms) + [0.15], [height] * len(conditions))
     low = float(table[VALIDATION].min())
     norm = matplotlib.colors.Normalize(min(low, 0.9), 1.0)
-    for line, condition in zip(axes, conditions, strict=True):
-        for axis, arm in zip(line, arms, strict=True):
+    for row, condition in enumerate(conditions):
+        for column, arm in enumerate(arms):
             chosen = table[(table[CONDITION] == condition) & (table[ARM] == arm)]
+            axis = figure.add_subplot(figure.cells[row, column])
             _map(axis, chosen, rows, rates, norm)
             title = [style.label(arm), condition] if condition else [style.label(arm)]
-            axis.set_title(panels.wrapped(", ".join(title), 46))
-    figure.supxlabel(style.LR_LABEL, fontsize="medium")
+            axis.set_title(panels.wrapped(", ".join(title), int(width / panels.CHARACTER)))
+            last = row == len(conditions) - 1
+            axis.tick_params(labelleft=column == 0, labelbottom=last)
+            axis.set_xlabel(style.LR_LABEL if last else "")
     shades = matplotlib.cm.ScalarMappable(norm, style.HEAT)
-    figure.colorbar(shades, ax=axes, label=FINAL, aspect=30)
+    beside = figure.add_subplot(figure.cells[:, -1])
+    figure.colorbar(shades, cax=beside, label=FINAL)
     return figure
 
 
@@ -186,24 +188,27 @@ def _map(
     axis.imshow(shown, cmap=style.HEAT, norm=norm, aspect="auto")
     for y, init in enumerate(rows):
         for x, rate in enumerate(rates):
-            _cell(axis, x, y, means.loc[init, rate], share.loc[init, rate], count.loc[init, rate])
+            mean, lost, number = (one.loc[init, rate] for one in (means, share, count))
+            _cell(axis, (x, y), mean, lost, number, dark=norm(mean) < DARK)
     axis.set_xticks(range(len(rates)), [panels.rate_name(rate) for rate in rates])
     axis.set_yticks(range(len(rows)), rows)
     axis.grid(visible=False)
     axis.tick_params(length=0)
 
 
-def _cell(axis: Axes, x: int, y: int, mean: float, share: float, count: float) -> None:
+def _cell(
+    axis: Axes, at: tuple[int, int], mean: float, share: float, count: float, *, dark: bool
+) -> None:
+    within: dict[str, Any] = {"clip_on": True, "ha": "center", "va": "center"}
     if share == 1:
-        axis.text(x, y, "×", color=style.DIVERGED_COLOUR, ha="center", va="center", fontsize=11)
+        axis.text(*at, "×", color=style.DIVERGED_COLOUR, fontsize=11, **within)
     elif not np.isnan(mean):
-        dark = mean < 0.6
         colour = "white" if dark else "black"
-        axis.text(x, y, f"{100 * mean:.1f}", color=colour, ha="center", va="center", fontsize=7)
+        axis.text(*at, f"{100 * mean:.1f}", color=colour, fontsize=7, **within)
         if share > 0:
             red = "#FF8080" if dark else style.DIVERGED_COLOUR
-            at = (x + 0.48, y + 0.48)
-            axis.text(*at, f"{count:.0f}×", color=red, ha="right", va="bottom", fontsize=6)
+            within |= {"ha": "right", "va": "bottom"}
+            axis.text(at[0] + 0.48, at[1] + 0.48, f"{count:.0f}×", color=red, fontsize=6, **within)
 
 
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 
 from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import Wanted, panels
+from bnexp.analysis.figures import Wanted, panels, ranges, words
+from bnexp.analysis.figures.layout import Sheet
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import bootstrap_interval
@@ -37,26 +38,45 @@ def steps_to_target(runs: Runs) -> Iterator[Drawing]:
         f"Median over {panels.seeds(shown)} of the first evaluated step at each validation "
         "accuracy, with a 95% bootstrap interval. An open triangle: more than half of the seeds "
         f"are not there at the end of their steps; {how}."
+        f"{words.first_of(len(drawn), len(conditions))}"
     )
-    if len(drawn) < len(conditions):
-        caption += f" The first {len(drawn)} of {len(conditions)} conditions."
-    yield Drawing("steps_to_target", "Steps to a target", caption, _draw(shown, drawn))
+    figure = _draw(shown, drawn)
+    yield Drawing("steps_to_target", "Steps to a target", caption, figure, _alt(shown))
+
+
+def _alt(runs: Runs) -> str:
+    steps = measures.reached(runs, TARGETS[0])
+    keys = [runs.runs[CONDITION], runs.runs[ARM]]
+    medians = steps.groupby(keys, sort=False).median()
+    told = words.by_condition(medians, "{:.0f}").replace(" none", " never")
+    others = " and ".join(f"{target:.0%}" for target in TARGETS[1:])
+    return (
+        f"Median steps to {TARGETS[0]:.0%} validation accuracy: {told}. Beside it, those to "
+        f"{others}."
+    )
 
 
 def _draw(runs: Runs, conditions: list[str]) -> Figure:
     arms = panels.arms_of(runs)
-    height = 1.3 + len(conditions) * max(0.24, 0.13 * len(arms))
-    figure = Figure(figsize=(2.4 * len(TARGETS) + 1.2, height), layout="constrained")
-    axes = figure.subplots(1, len(TARGETS), sharex=True, sharey=True)
-    for axis, target in zip(axes, TARGETS, strict=True):
-        steps = measures.reached(runs, target)
-        for row, condition in enumerate(conditions):
-            _row(axis, runs.runs[runs.runs[CONDITION] == condition], steps, row, arms)
+    height = 0.3 + len(conditions) * max(0.24, 0.13 * len(arms))
+    figure = Sheet([2.5] * len(TARGETS), [height])
+    axes: list[Axes] = []
+    for column, target in enumerate(TARGETS):
+        first = axes[0] if axes else None
+        axis = figure.add_subplot(figure.cells[0, column], sharex=first, sharey=first)
         axis.set_title(f"{target:.0%} validation accuracy")
         axis.set_xlabel(style.X_LABELS["step"])
-    panels.logarithmic(axes[0], "x", runs.history["step"])
-    names = [condition or "all runs" for condition in conditions]
-    axes[0].set_yticks(range(len(conditions)), names)
+        axis.tick_params(labelleft=first is None)
+        axes.append(axis)
+    axes[0].set_xscale("log")
+    shown = runs.runs[CONDITION].isin(conditions)
+    soonest = measures.reached(runs, TARGETS[0])[shown]  # and infinite for those that never are
+    ranges.room(axes[0], "x", [*soonest, *runs.runs.loc[shown, "trainer.steps"]], points=4)
+    for axis, target in zip(axes, TARGETS, strict=True):
+        reached = measures.reached(runs, target)
+        for row, condition in enumerate(conditions):
+            _row(axis, runs.runs[runs.runs[CONDITION] == condition], reached, row, arms)
+    axes[0].set_yticks(range(len(conditions)), list(map(panels.wrapped, conditions)))
     axes[0].set_ylim(len(conditions) - 0.4, -0.6)
     never = Line2D([], [], color="#555555", marker=">", markerfacecolor="none", linestyle="")
     never.set_label("not within the budget")
