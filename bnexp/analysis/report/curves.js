@@ -11,8 +11,7 @@ async function startChart(box) {
 
 function newChart(box, data) {
   const { sweep } = box.dataset;
-  const chart = {
-    ...emptyChart(data, sweep),
+  const chart = Object.assign(emptyChart(data, sweep), {
     field: `c.${sweep}`,
     seeds: null,
     seedsId: box.dataset.seeds,
@@ -21,7 +20,7 @@ function newChart(box, data) {
     gather,
     choose: choosePoint,
     tell: tellChart,
-  };
+  });
   chart.choice = choiceOf(address.get(chart.field), data);
   chart.zoomed = () => { keepView(chart); tellZoom(chart); };
   box.append(chart.controls, chart.note, chart.holder, chart.readout, chart.legend, savers(chart));
@@ -64,7 +63,8 @@ function emptyChart(data, sweep) {
   chart.holder.onmousemove = () => { chart.steering = false; };
   chart.holder.onclick = (event) => {
     const further = event.ctrlKey || event.metaKey || event.shiftKey;
-    if (chart.pointed && !chart.steering) chart.choose(chart, chart.pointed, further);
+    const found = pointedAt(chart, event);
+    if (found) chart.choose(chart, found, further);
   };
   new ResizeObserver(() => resizePanels(chart)).observe(chart.holder);
   return chart;
@@ -138,7 +138,8 @@ function tellZoom(chart) {
 function fillControls(chart) {
   const { data, choice } = chart;
   const change = (name, changes = {}) => (value) => {
-    Object.assign(choice, { [name]: value }, changes);
+    spread(chart, name, value);
+    Object.assign(choice, changes);
     refill(chart);
   };
   const facetNames = facets(data);
@@ -162,7 +163,7 @@ function fillControls(chart) {
   chart.chips.clear();
   const arms = data.arms.map((arm) => [swatch(`light-dark(${arm.light}, ${arm.dark})`), ` ${arm.label}`]);
   const sets = chipKeys(data).map((key, index) =>
-    chooser(chart, key.name, key.values.map((value) => [value]), choice.values[index]));
+    chooser(chart, key.name, key.values.map((value) => [value || "(empty)"]), choice.values[index]));
   chart.controls.replaceChildren(line, chooser(chart, "arm", arms, choice.arms), ...sets);
 }
 

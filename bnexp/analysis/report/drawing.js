@@ -57,7 +57,8 @@ function spanX(chart) {
   let [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : log ? [1, 10] : [0, 1];
   if (!isAgainst(chart)) return log ? [low, Math.max(high, low * 1.01)] : [Math.min(0, low), high > 0 ? high : 1];
   if (chart.ordinal) return [low - 0.5, high + 0.5];
-  const margin = log ? (high / low) ** 0.05 || 1.05 : 0.05 * (high - low) || 0.5;
+  if (log && high === low) return [low / 3, high * 3];
+  const margin = log ? (high / low) ** 0.05 : 0.05 * (high - low) || 0.5;
   return log ? [low / margin, high * margin] : [low - margin, high + margin];
 }
 
@@ -135,9 +136,27 @@ function plotOptions(chart, own) {
 function ownTicks(chart, which, room) {
   const keep = { filter: (_, splits) => splits };
   if (which === "x" && chart.ordinal && isAgainst(chart)) return { ...keep, splits: () => [...chart.ordinal.keys()] };
-  if (!isLog(chart, which)) return {};
+  const marks = which === "x" && isAgainst(chart) ? chart.marks : [];
+  if (!isLog(chart, which) && !marks.length) return {};
   const length = (plot) => (which === "x" ? plot.bbox.width : plot.bbox.height) / devicePixelRatio;
-  return { ...keep, splits: (plot, _, low, high) => logTicks(low, high, Math.max(2, Math.floor(length(plot) / room))) };
+  const splits = (plot, _, low, high) => {
+    const seen = marks.filter((mark) => mark >= low && mark <= high);
+    if (seen.length > 1) return apart(plot, seen);
+    const most = Math.max(2, Math.floor(length(plot) / room));
+    return isLog(chart, which) ? logTicks(low, high, most) : evenTicks(low, high, most);
+  };
+  return { ...keep, splits };
+}
+
+/** Those of the values on x whose names have room beside each other. */
+function apart(plot, values) {
+  let last = -Infinity;
+  return values.filter((value) => {
+    const place = plot.valToPos(value, "x");
+    const fits = place - last > 40;
+    if (fits) last = place;
+    return fits;
+  });
 }
 
 /** At most so many ticks: 1 to 9, 1-2-5 or 1-3 in each decade; decades; even steps within one. */
@@ -151,6 +170,10 @@ function logTicks(low, high, most) {
     if (found.length <= most && found.length > 1) return found;
   }
   if (decades > most) return inside([1], Math.ceil(decades / most));
+  return evenTicks(low, high, most);
+}
+
+function evenTicks(low, high, most) {
   const size = 10 ** Math.floor(Math.log10((high - low) / most));
   const step = [1, 2, 5, 10].map((factor) => factor * size).find((one) => (high - low) / one <= most);
   const start = Math.ceil(low / step);
@@ -243,16 +266,14 @@ function paintBand(chart, plot, line) {
 function paintLine(chart, plot, line, lit) {
   const canvas = plot.ctx;
   const place = placing(chart, plot);
-  canvas.globalAlpha = lit ? (chart.lit && line.kind === "run" ? 1 : line.alpha ?? 1) : 0.13;
-  canvas.strokeStyle = canvas.fillStyle = line.colour;
-  canvas.lineWidth = (line.width + (lit && chart.lit && line.kind === "run" ? 1 : 0)) * devicePixelRatio;
-  canvas.lineJoin = "round";
-  canvas.setLineDash(line.dash.map((length) => length * devicePixelRatio));
+  const raised = lit && chart.lit && line.kind === "run";
+  const width = line.width + (raised ? 1 : 0);
   const known = drawable(chart, line);
-  canvas.beginPath();
-  known.forEach((i) => canvas.lineTo(...place(line.x[i], line.y[i])));
-  canvas.stroke();
-  canvas.setLineDash([]);
+  canvas.lineJoin = "round";
+  if (line.picked) stroke(chart, plot, line, known, width + 4, [], paper());
+  canvas.globalAlpha = raised ? 1 : lit ? line.alpha ?? 1 : 0.13;
+  stroke(chart, plot, line, known, width, line.dash, line.colour);
+  canvas.fillStyle = line.colour;
   const dots = line.kind === "points" || line.kind === "dot" || known.length === 1 ? known : [];
   canvas.beginPath();
   for (const i of dots) {
@@ -263,6 +284,23 @@ function paintLine(chart, plot, line, lit) {
   }
   canvas.fill();
   canvas.globalAlpha = 1;
+}
+
+function stroke(chart, plot, line, known, width, dash, colour) {
+  const canvas = plot.ctx;
+  const place = placing(chart, plot);
+  canvas.strokeStyle = colour;
+  canvas.lineWidth = width * devicePixelRatio;
+  canvas.setLineDash(dash.map((length) => length * devicePixelRatio));
+  canvas.beginPath();
+  known.forEach((i) => canvas.lineTo(...place(line.x[i], line.y[i])));
+  canvas.stroke();
+  canvas.setLineDash([]);
+}
+
+/** What is drawn on: a picked line stands out from the others by a rim of it. */
+function paper() {
+  return printing ? "#ffffff" : getComputedStyle(document.body).backgroundColor;
 }
 
 /** Red crosses where runs diverged, held at the edge where that lies outside or is nowhere. */

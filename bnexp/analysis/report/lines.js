@@ -1,7 +1,7 @@
 "use strict";
 // From what is chosen to what is drawn: lines, points and crosses, each in its panel with its look.
 
-const MAX_GROUPS_DRAWN = 60;
+const MAX_GROUPS_DRAWN = 200;
 const MAX_RUNS_DRAWN = 600;
 const MAX_PANELS = 16;
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [14, 5], [8, 3, 2, 3, 2, 3], [1, 4]];
@@ -138,7 +138,9 @@ function runLine(chart, run) {
   const group = seeds.group[run];
   const curve = runCurve(seeds, data.metrics[choice.metric].name, run, choice.x);
   const faint = choice.show === "both";
-  return curve && { ...lookOf(chart, group), kind: "run", run, width: 1, alpha: faint ? 0.4 : 0.75, ...curve };
+  const look = lookOf(chart, group);
+  if (faint) look.dash = [];
+  return curve && { ...look, kind: "run", run, width: 1, alpha: faint ? 0.4 : 0.75, ...curve };
 }
 
 /** The picked runs of this sweep, on top, whether or not their group is chosen. */
@@ -147,7 +149,7 @@ function pickedLines(chart) {
   return picked.of(chart.sweep).map((name) => chart.seeds.place.get(name))
     .filter((run) => run !== undefined && (!chart.choice.panel || chart.panels.includes(panelOf(chart, chart.seeds.group[run]))))
     .map((run) => runLine(chart, run)).filter(Boolean)
-    .map((line) => ({ ...line, picked: true, width: 3, alpha: 1 }));
+    .map((line) => ({ ...line, picked: true, dash: [], width: 3, alpha: 1 }));
 }
 
 // ---- a setting as x ----------------------------------------------------------------------------
@@ -180,6 +182,7 @@ function placesOf(chart, groups) {
   chart.ordinal = numbers ? null : there.map((value) => data.keys[column - 1].values[value]);
   const at = (value) => (numbers ? numbers[value] : there.indexOf(value));
   const known = there.map(at).filter((x) => x !== undefined);
+  chart.marks = known;
   return {
     ends: [Math.min(...known), Math.max(...known)],
     of: (group) => (data.groups[group][column] < 0 ? null : at(data.groups[group][column])),

@@ -126,11 +126,11 @@ function settingsTable(data, rows) {
   const listed = rows.length > 1
     ? data.settings.filter(({ index }) => index[rows[0]] !== index[rows[1]])
     : data.settings.filter(({ title }) => own.has(title));
-  const line = (title, cells, numeric) => make("tr", {},
-    make("th", { scope: "row" }, title), ...cells.map((text) => make("td", { className: numeric ? "number" : "" }, text)));
+  const line = (title, cells) => make("tr", {},
+    make("th", { scope: "row" }, title), ...cells.map((text) => make("td", {}, text)));
   const results = data.columns.filter(({ kind, title }) => kind === "number" && title !== "seed" && !data.settings.some((one) => one.title === title))
-    .map((column) => line(column.title, rows.map((row) => cellText(cellOf(column, row), column.decimals)), true));
-  const settings = listed.map((setting) => line(setting.title, rows.map((row) => cellOf(setting, row))));
+    .map((column) => line(column.title, rows.map((row) => cellText(cellOf(column, row), column.decimals))));
+  const settings = listed.map((setting) => line(setting.title, rows.map((row) => cellOf(setting, row) || "(empty)")));
   const head = make("tr", {}, make("th", { scope: "col" }, rows.length > 1 ? "differs" : "setting"), ...rows.map((row) => make("th", { scope: "col" }, data.run[row])));
   return make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Settings and results" },
     make("table", { className: "compared" },
@@ -176,7 +176,11 @@ async function drawPicked(holder, data, rows) {
   const read = (await Promise.all(rows.map((row) => readRun(data, row)))).filter(Boolean);
   if (!read.length || !holder.isConnected) return;
   for (let i = charts.length; i--;) if (!charts[i].holder.isConnected) charts.splice(i, 1);
-  const chart = { ...emptyChart(pickedData(read), "picked runs"), gather: (own) => gatherPicked(own, read), choose: () => {}, tell: () => address.set("v", choiceText(chart)) };
+  const chart = Object.assign(emptyChart(pickedData(read), "picked runs"), {
+    gather: (own) => gatherPicked(own, read),
+    choose: () => {},
+    tell: () => address.set("v", choiceText(chart)),
+  });
   chart.seeds = { runs: read.map(({ name }) => name), seed: read.map(({ seeds, run }) => seeds.seed[run]) };
   chart.choice = choiceOf(address.get("v"), chart.data);
   chart.zoomed = () => chart.tell(chart);

@@ -107,6 +107,15 @@ function showTip(chart, { own, line, cross, index, x, y }) {
 
 // ---- clicks ------------------------------------------------------------------------------------
 
+/** What is under the pointer, if it is over a panel. */
+function pointedAt(chart, { target, clientX, clientY }) {
+  const own = chart.plots.find(({ plot }) => plot.over.contains(target));
+  if (!own) return null;
+  const { left, top } = own.plot.over.getBoundingClientRect();
+  const best = nearest(chart, own, clientX - left, clientY - top);
+  return best.x === undefined ? null : { own, ...best };
+}
+
 /** A run is picked; of a mean the group's runs are named. */
 async function choosePoint(chart, found, further) {
   if (!found) return;

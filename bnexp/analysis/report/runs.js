@@ -13,8 +13,10 @@ async function startRuns(box) {
   const view = tableView(data);
   const table = new Tabulator(holder, {
     data: rowsOf(data),
-    columns: [pickColumn(data), ...data.columns.map((one, i) => column(data, one, i, view.filters)), folderColumn(data)],
+    columns: [pickColumn(data), ...data.columns.map((one, i) => column(data, one, i)), folderColumn(data)],
     initialSort: view.sort,
+    initialHeaderFilter: Object.entries(view.filters).map(([field, value]) => ({ field, value })),
+    rowFormatter: (row) => row.getElement().classList.toggle("is-picked", picked.rows().includes(row.getData().row)),
     layout: "fitDataFill",
     maxHeight: "38rem",
     placeholder: "No run matches.",
@@ -26,7 +28,7 @@ async function startRuns(box) {
   table.on("dataFiltered", (_, rows) => { tell(rows.length); keepTable(data, table); });
   table.on("dataSorted", () => keepTable(data, table));
   table.on("rowClick", (event, row) => clickRow(data, event, row));
-  table.on("tableBuilt", () => markPicked(table));
+  await new Promise((built) => { table.on("tableBuilt", built); });
   picked.onChange(() => markPicked(table));
   address.onChange((whole) => { if (whole) restoreTable(data, table); });
   save.onclick = () => table.download("csv", "runs.csv");
@@ -79,10 +81,7 @@ function folderColumn(data) {
 }
 
 function markPicked(table) {
-  table.getRows("visible").forEach((row) => {
-    row.reformat();
-    row.getElement().classList.toggle("is-picked", picked.rows().includes(row.getData().row));
-  });
+  table.getRows("visible").forEach((row) => row.reformat());
 }
 
 // ---- the view in the address -------------------------------------------------------------------
@@ -122,7 +121,7 @@ function restoreTable(data, table) {
 // ---- columns -----------------------------------------------------------------------------------
 
 /** A column's definition: nodes of text only, since Tabulator takes text for HTML. */
-function column(data, { title, kind, decimals, choices }, index, filters) {
+function column(data, { title, kind, decimals, choices }, index) {
   const numeric = kind === "number";
   return {
     title,
@@ -139,7 +138,6 @@ function column(data, { title, kind, decimals, choices }, index, filters) {
     headerFilter: (cell, rendered, success) => filterBox(title, choices, success, cell.getValue() ?? ""),
     headerFilterFunc: numeric ? numberMatches : kind === "choice" ? "=" : "like",
     headerFilterLiveFilter: false,
-    ...(index in filters ? { initialHeaderFilter: filters[index] } : {}),
   };
 }
 

@@ -59,11 +59,11 @@ function pictureOf(chart) {
   const ink = canvas.getContext("2d");
   const style = getComputedStyle(document.body);
   ink.scale(scale, scale);
-  ink.fillStyle = printing ? "#ffffff" : style.backgroundColor;
+  ink.fillStyle = paper();
   ink.fillRect(0, 0, outer.width, canvas.height);
   for (const { plot, title } of chart.plots) {
     const box = plot.root.getBoundingClientRect();
-    const [left, top] = [box.left - outer.left, box.top - outer.top];
+    const [left, top] = [Math.round(box.left - outer.left), Math.round(box.top - outer.top)];
     ink.drawImage(plot.ctx.canvas, left, top, plot.width, plot.height);
     write(ink, title, left + 4, top - 6, style.color);
   }

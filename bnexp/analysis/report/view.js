@@ -40,6 +40,22 @@ function facets(data) {
   return ["arm", ...named.map((key) => key.name)];
 }
 
+/** All values of a key that is to be told apart on x, by colour or by panels are ticked; when it
+ * no longer is, those that were ticked at first. */
+function spread(chart, name, value) {
+  const { data, choice } = chart;
+  const before = choice[name];
+  choice[name] = value;
+  const told = [choice.x, choice.colour, choice.panel];
+  chipKeys(data).forEach((key, i) => {
+    const chosen = choice.values[i];
+    if (key.name === value) key.values.forEach((_, index) => chosen.add(index));
+    else if (key.name === before && !told.includes(before) && chosen.size === key.values.length) {
+      choice.values[i] = firstChoice(data).values[i];
+    }
+  });
+}
+
 function isAgainst({ choice }) {
   return !X[choice.x];
 }
