@@ -471,10 +471,11 @@ def test_a_plain_link_keeps_the_view_and_another_view_replaces_it(page):
 
 
 def test_what_an_address_names_and_is_not_there_is_as_at_first(tab, path):
-    visit(
-        tab, path.as_uri() + "#?c.grid=m:nothing;x:nowhere;z:a,b;optimizer.lr:7&runs=gone&t=f.x:1"
-    )
-    box = chart(tab)
+    view = "c.grid=m:nothing;x:nowhere;z:a,b;optimizer.lr:7&runs=gone&t=f.x:1"
+    visit(tab, f"{path.as_uri()}#?{view}")
+    box = tab.get_by_role("group", name="Interactive curves of grid")
+    box.scroll_into_view_if_needed()
+    box.locator(".mend").wait_for()
     assert box.get_by_label("against").input_value() == "step"
     assert "is ticked" in box.locator(".note").inner_text()
     assert tab.said == []

@@ -82,7 +82,9 @@ async function restorePicked() {
   const anchored = address.anchor().startsWith("run-");
   if (!listed.length && anchored) return showRun(address.anchor().slice(4));
   const known = listed.length ? (await allRuns()).place : null;
-  await picked.set(listed.map((id) => known.get(id)).filter((row) => row !== undefined).slice(0, 2));
+  const rows = listed.map((id) => known.get(id)).filter((row) => row !== undefined).slice(0, 2);
+  if (!rows.length) address.set("runs", "");
+  await picked.set(rows);
   if (anchored && listed.length) document.getElementById("picked").scrollIntoView();
 }
 
