@@ -23,7 +23,7 @@ from synthetic import rising, run, runs
 from bnexp.analysis import Runs, measures, style
 from bnexp.analysis.curves import mean_curves
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.analysis.report import Section, data, write_report
+from bnexp.analysis.report import Section, data, groups, results, write_report
 from bnexp.analysis.report.encoding import COARSE, FINE, differences, values_of
 from bnexp.analysis.report.seeds import NEVER, seeds_data
 from bnexp.analysis.report.table import runs_data
@@ -164,23 +164,23 @@ def test_a_setting_that_a_kind_does_not_have_leaves_it_in(sweep):
     glorot = 1 + names.index(INIT)
     kinds = page["keys"][glorot - 1]["values"]
     for row in page["groups"]:
-        assert (row[column] == data.ABSENT) == (kinds[row[glorot]] == "glorot")
+        assert (row[column] == groups.ABSENT) == (kinds[row[glorot]] == "glorot")
 
 
 @pytest.mark.parametrize("sizes", [(1,), (3, 2), (20, 3), (7, 6, 2), (2, 2, 2, 2, 2)])
 def test_what_is_chosen_at_first_is_a_few_lines(sizes):
     cells = np.array(list(product(*map(range, sizes))))
-    chosen = data.selection(cells)
+    chosen = groups.selection(cells)
     left = [row for row in cells.tolist() if all(v in c for v, c in zip(row, chosen, strict=True))]
-    assert 0 < len(left) <= data.MAX_LINES
-    if len(cells) <= data.MAX_LINES:
+    assert 0 < len(left) <= groups.MAX_LINES
+    if len(cells) <= groups.MAX_LINES:
         assert len(left) == len(cells)
 
 
 def test_what_is_chosen_at_first_is_never_empty_in_a_search():
     """Every group has a value of its own."""
     values = np.random.default_rng(0).permuted(np.tile(np.arange(500), (2, 1)), axis=1).T
-    chosen = data.selection(values)
+    chosen = groups.selection(values)
     assert any(all(v in c for v, c in zip(row, chosen, strict=True)) for row in values.tolist())
 
 
@@ -368,9 +368,9 @@ def test_a_setting_as_x_shows_what_runs_ended_with(page, found, tmp_path, result
     sweep = found.of_sweep("m")
     box = chart(page, "m")
     choose(box, against="norm.momentum")
-    choose(box, metric=str(list(data.RESULTS).index(result) - (result != "final_val_accuracy")))
+    choose(box, metric=str(list(results.RESULTS).index(result) - (result != "final_val_accuracy")))
     shown = box.get_by_label("metric", exact=True).evaluate("e => e.selectedOptions[0].text")
-    name = {label: key for key, label in data.RESULTS.items()}[shown]
+    name = {label: key for key, label in results.RESULTS.items()}[shown]
     table = drawn(page, box, tmp_path).dropna(subset=["norm.momentum"])
     ended = measures.ended(sweep)
     for row in table.itertuples():

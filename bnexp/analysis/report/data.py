@@ -5,8 +5,7 @@ them.
 """
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,26 +15,18 @@ from markupsafe import Markup
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from bnexp.analysis import measures, style
+from bnexp.analysis import style
 from bnexp.analysis.curves import X_AXES, after_divergence, mean_curves
 from bnexp.analysis.loading import Runs
-from bnexp.analysis.naming import ARM, CONDITION, Names, kind_of, telling, texts, value_key, varying
-from bnexp.analysis.report.encoding import COARSE, Piece, differences
-from bnexp.analysis.statistics import t_quantile
+from bnexp.analysis.naming import ARM, CONDITION, Names, telling, texts, value_key, varying
+from bnexp.analysis.report.encoding import COARSE, Piece, differences, rounded
+from bnexp.analysis.report.groups import distinct, members_of, places, selection
+from bnexp.analysis.report.results import results
 from bnexp.folders.runs import DIVERGED
 
 MAX_GROUPS = 10000  # arms × conditions of a sweep whose curves the page carries
-MAX_LINES = 12  # drawn before the reader has chosen
 BOUNDED = ("val_accuracy",)  # the other metrics are drawn on a logarithmic scale at first
-DIGITS, INTERVAL_DIGITS = 5, 3  # significant ones
 RAMP = 12  # colours for the values of a numeric setting
-ABSENT = -1  # in place of a value: the group's kind has no such setting, or only one value of it
-RESULTS = {  # of a run, with what the page calls them
-    "final_val_accuracy": "final validation accuracy",
-    "best_val_accuracy": "best validation accuracy",
-    "test_accuracy": "test accuracy",
-    "test_log_loss": "test log loss",
-}
 
 
 def as_json(value: Any) -> Markup:
@@ -44,28 +35,6 @@ def as_json(value: Any) -> Markup:
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
-
-
-def rounded(values: Iterable[float], digits: int = DIGITS) -> list[float | int | None]:
-    """Numbers to some significant digits, as short as JSON can have them; else null."""
-    return [_rounded(value, digits) for value in values]
-
-
-def _rounded(value: float, digits: int) -> float | int | None:
-    if not math.isfinite(value):
-        return None
-    if value == int(value) and abs(value) < 1e15:
-        return int(value)
-    return float(f"{value:.{digits}g}")
-
-
-def distinct(values: pd.Series) -> list[Any]:
-    """Different values of a setting, numbers by size."""
-    found = list(values.drop_duplicates())
-    known = [value for value in found if not pd.isna(value)]
-    numbers = all(isinstance(value, int | float) for value in known)
-    ordered = sorted(known) if numbers else sorted(known, key=str)
-    return ordered + [value for value in found if pd.isna(value)][:1]
 
 
 def swept(table: pd.DataFrame) -> list[str]:
@@ -123,7 +92,7 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
     keys = [*swept(runs.runs), *(key for key in varying(runs.runs) if of_arm(key))]
     arms = list(groups[ARM].drop_duplicates())
     names, told = Names(runs.runs, keys), telling(runs.runs, keys)
-    members = _members(groups, arms, names)
+    members = members_of(groups, arms, names)
     grids = Grids()
     metrics = [_metric(runs, groups, name, grids) for name in metric_names(runs)]
     metrics = [metric for metric in metrics if metric["curves"] or metric["ends"]]
@@ -141,7 +110,7 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
         "conditions": groups[CONDITION].tolist(),
         "selection": selection(members[:, [1 + i for i in chips]]),
         "metrics": metrics,
-        "results": _results(runs, groups),
+        "results": results(runs, groups),
         "grids": grids.lists(),
         "total": total,
     }
@@ -180,55 +149,6 @@ def _key(key: str, names: Names, groups: pd.DataFrame, telling: Sequence[str]) -
     }
 
 
-def _members(groups: pd.DataFrame, arms: Sequence[str], names: Names) -> np.ndarray:
-    """Of each group the index of its arm, then of its value of each key, or ABSENT."""
-    columns = [[arms.index(arm) for arm in groups[ARM]]]
-    for key in names.keys:
-        place = {value_key(value): i for i, value in enumerate(distinct(groups[key]))}
-        columns.append([place[value_key(value)] for value in groups[key]])
-        absent = ~_varies(names, groups, key)
-        columns[-1] = np.where(absent, ABSENT, columns[-1]).tolist()
-    return np.array(columns, int).T
-
-
-def _varies(names: Names, groups: pd.DataFrame, key: str) -> np.ndarray:
-    """Of each group whether the key varies among the runs of its kind; asked once a kind."""
-    kind = kind_of(key)
-    if kind not in groups:
-        return np.ones(len(groups), bool)
-    first = groups.drop_duplicates(kind)
-    told = {row[kind]: names.varies(row, key) for _, row in first.iterrows()}
-    return groups[kind].map(told).to_numpy(bool)
-
-
-def selection(values: np.ndarray, most: int = MAX_LINES) -> list[list[int]]:
-    """For each key the values chosen at first, such that at most about `most` groups remain.
-
-    Keys with many values are narrowed first, to those about the median group's, so that what
-    remains is never empty.
-
-    Args:
-        values: a row per group, a column per key: the index of the group's value, or ABSENT,
-            which remains whatever is chosen.
-    """
-    chosen = [sorted(set(column) - {ABSENT}) for column in values.T.tolist()]
-    for key in sorted(range(len(chosen)), key=lambda key: -len(chosen[key])):
-        if len(values) <= most:
-            break
-        column = values[:, key]
-        having = np.sort(column[column != ABSENT])
-        if not len(having):
-            continue
-        middle = having[len(having) // 2]
-        nearest = sorted(set(having.tolist()), key=lambda value: abs(value - middle))
-        always = len(column) - len(having)
-        sizes = always + np.cumsum([(column == value).sum() for value in nearest])
-        kept = nearest[: max(1, int((sizes <= most).sum()))]
-        values = values[np.isin(column, [*kept, ABSENT])]
-        chosen[key] = sorted(kept)
-    return chosen
-
-
 def _look(label: str, colour: str) -> dict[str, str]:
     return {"label": label, "light": colour, "dark": on_dark(colour)}
 
@@ -253,12 +173,6 @@ def metric_names(runs: Runs) -> list[str]:
     names = [*style.METRIC_LABELS, *map(str, further)]
     known = [name for name in dict.fromkeys(names) if name in runs.history]
     return [name for name in known if runs.history[name].notna().any()]
-
-
-def places(groups: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
-    """Of each row of a table the number of its group."""
-    known = pd.MultiIndex.from_frame(groups[[CONDITION, ARM]])
-    return known.get_indexer(pd.MultiIndex.from_frame(table[[CONDITION, ARM]]))
 
 
 def _metric(runs: Runs, groups: pd.DataFrame, name: str, grids: Grids) -> dict[str, Any]:
@@ -302,57 +216,3 @@ def _diverged(
     ]
     never = group[~group.index.isin(last["run"])].value_counts().sort_index()
     return ends, [[int(str(place)), int(count)] for place, count in never.items()]
-
-
-def result_names(table: pd.DataFrame) -> list[str]:
-    """The results that a run of the table has."""
-    return [name for name in RESULTS if name in table and table[name].notna().any()]
-
-
-def _results(runs: Runs, groups: pd.DataFrame) -> list[dict[str, Any]]:
-    """What each group's runs ended with: [group, n, mean, half the interval, diverged]."""
-    ended = measures.worth(runs.runs[runs.runs["status"].isin(measures.ENDED)])
-    return [
-        {
-            "name": name,
-            "label": RESULTS[name],
-            "log": name not in measures.ACCURACIES,
-            "groups": _means(ended, places(groups, ended), name),
-        }
-        for name in result_names(ended)
-    ]
-
-
-def _means(ended: pd.DataFrame, group: np.ndarray, name: str) -> list[list[Any]]:
-    """As `measures.estimate` has it for each group: none where a run has no value."""
-    values = pd.DataFrame(
-        {
-            "group": group,
-            "value": ended[name].to_numpy(float),
-            "diverged": (ended["status"] == DIVERGED).to_numpy(),
-        }
-    )
-    found = values.groupby("group")
-    told = found["value"].agg(["size", "count", "mean", "std"]).join(found["diverged"].sum())
-    whole = told["count"] == told["size"]
-    half = t_quantile(told["size"] - 1) * told["std"] / np.sqrt(told["size"])
-    return [
-        [int(place), int(n), mean, width, int(diverged)]
-        for place, n, mean, width, diverged in zip(
-            told.index,
-            told["size"],
-            rounded(told["mean"].where(whole)),
-            rounded(pd.Series(half, told.index).where(whole), INTERVAL_DIGITS),
-            told["diverged"],
-            strict=True,
-        )
-    ]
-
-
-def result_values(table: pd.DataFrame) -> Mapping[str, list[float | int | None]]:
-    """What each run ended with; chance where it diverged, nothing where it has not ended."""
-    ended = table["status"].isin(measures.ENDED)
-    worth = measures.worth(table)
-    return {
-        name: rounded(worth[name].astype(float).where(ended)) for name in result_names(worth[ended])
-    }

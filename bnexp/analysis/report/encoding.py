@@ -1,6 +1,7 @@
 """How columns of numbers stand in the page's data: as small whole numbers, which compress well."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -75,6 +76,19 @@ def _steps(whole: np.ndarray, piece: np.ndarray) -> np.ndarray:
     before = np.concatenate([[0], whole[:-1]])
     before[np.concatenate([[True], piece[1:] != piece[:-1]])[: len(before)]] = 0
     return whole - before
+
+
+def rounded(values: Iterable[float], digits: int = DIGITS) -> list[float | int | None]:
+    """Numbers to some significant digits, as short as JSON can have them; else null."""
+    return [_rounded(value, digits) for value in values]
+
+
+def _rounded(value: float, digits: int) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    if value == int(value) and abs(value) < 1e15:
+        return int(value)
+    return float(f"{value:.{digits}g}")
 
 
 def values_of(piece: Piece) -> np.ndarray:

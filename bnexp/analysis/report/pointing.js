@@ -18,7 +18,8 @@ function nearest(chart, { lines, crosses, plot }, left, top) {
   const ends = [left - NEAR, left + NEAR].map((at) => plot.posToVal(at, "x"));
   for (const line of lines) {
     for (const i of drawable(chart, line)) {
-      if (line.x[i] >= Math.max(low, ends[0]) && line.x[i] <= Math.min(high, ends[1])) consider(line, i, line.x[i], line.y[i], null);
+      const x = line.x[i];
+      if (x >= Math.max(low, ends[0]) && x <= Math.min(high, ends[1])) consider(line, i, x, line.y[i], null);
     }
   }
   crosses.forEach((cross) => consider(null, 0, cross.x, cross.y, cross));
@@ -145,15 +146,23 @@ function runLink(chart, run) {
 
 // ---- keyboard ----------------------------------------------------------------------------------
 
+const MOVES = { // to the line above or below, and along the line
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+  ArrowUp: [1, 0],
+  ArrowDown: [-1, 0],
+  Home: [0, -Infinity],
+  End: [0, Infinity],
+};
+
 /** Arrow keys go along a line and from line to line; what is there is said. */
 function steer(chart, event) {
-  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [1, 0], ArrowDown: [-1, 0], Home: [0, -Infinity], End: [0, Infinity] };
   if (event.target !== chart.holder) return;
   if (event.key === "Escape") unsteer(chart);
   else if (event.key === "Enter" || event.key === " ") chart.choose(chart, chart.pointed, event.shiftKey);
   else if (event.key === "+" || event.key === "-") zoomAround(chart, event.key === "+" ? 0.5 : 2);
   else if (event.key === "0") setZoom(chart, null);
-  else if (moves[event.key]) move(chart, ...moves[event.key]);
+  else if (MOVES[event.key]) move(chart, ...MOVES[event.key]);
   else return;
   event.preventDefault();
 }

@@ -7,7 +7,8 @@ async function startRuns(box) {
   const data = await allRuns();
   const count = make("output", {});
   const save = make("button", { type: "button" }, "Download CSV");
-  const hint = make("span", { className: "muted" }, "A click on a row shows its curve. Numbers are filtered by a minimum, such as 0.9, or by <0.9, >0.9, =0.9.");
+  const hint = make("span", { className: "muted" },
+    "A click on a row shows its curve. Numbers are filtered by a minimum, such as 0.9, or by <0.9, >0.9, =0.9.");
   const holder = make("div", {});
   box.append(make("div", { className: "line screen" }, count, save, hint), holder);
   const view = tableView(data);

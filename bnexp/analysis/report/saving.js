@@ -26,7 +26,8 @@ function csvOf(chart) {
   const { data, choice } = chart;
   const keys = data.keys.filter((key) => key.name !== choice.x);
   const head = ["arm", ...keys.map((key) => key.name), choice.x, measure(chart).name, "half_interval", "n", "run", "seed"];
-  const lines = chart.lines.filter((line) => !line.picked || !chart.lines.some((other) => other !== line && other.run === line.run));
+  const drawnTwice = (line) => line.picked && chart.lines.some((other) => other !== line && other.run === line.run);
+  const lines = chart.lines.filter((line) => !drawnTwice(line));
   const rows = lines.flatMap((line) => seenPoints(chart, line).map((i) => csvRow(chart, keys, line, i)));
   return [head, ...rows].map((row) => row.map(csvCell).join(",")).join("\n") + "\n";
 }

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis.loading import SEED, UNFINISHED, Runs
-from bnexp.analysis.report.data import Grids, kept, metric_names, places, result_values
+from bnexp.analysis.report.data import Grids, kept, metric_names
 from bnexp.analysis.report.encoding import COARSE, Piece, differences
+from bnexp.analysis.report.groups import places
+from bnexp.analysis.report.results import result_values
 from bnexp.folders.runs import STATUSES
 
 NEVER = -1  # in place of a grid's number: the run was never evaluated

@@ -10,7 +10,9 @@ import pandas as pd
 
 from bnexp.analysis.loading import SEED, SWEEP, UNFINISHED, Runs
 from bnexp.analysis.naming import ARM, texts, value_key, varying
-from bnexp.analysis.report.data import RESULTS, of_arm, rounded
+from bnexp.analysis.report.data import of_arm
+from bnexp.analysis.report.encoding import rounded
+from bnexp.analysis.report.results import RESULTS
 from bnexp.folders.pack import is_packed
 from bnexp.folders.runs import STATUSES
 
