@@ -135,7 +135,7 @@ function settingsTable(data, rows) {
     ? data.settings.filter(({ index }) => index[rows[0]] !== index[rows[1]])
     : data.settings.filter(({ title }) => own.has(title));
   const line = (title, cells) => make("tr", {},
-    make("th", { scope: "row" }, title), ...cells.map((text) => make("td", {}, text)));
+    make("th", { scope: "row" }, ...foldable(title)), ...cells.map((text) => make("td", {}, ...foldable(text))));
   const known = new Set(["seed", ...data.settings.map(({ title }) => title)]);
   const results = data.columns.filter(({ kind, title }) => kind === "number" && !known.has(title))
     .map((column) => line(column.title, rows.map((row) => cellText(cellOf(column, row), column.decimals))));
@@ -148,6 +148,11 @@ function settingsTable(data, rows) {
       make("thead", {}, head),
       make("tbody", { className: "differing" }, ...settings),
       make("tbody", { className: "came-out" }, ...results)));
+}
+
+/** A text that may go on in the next line behind a dot or underscore. */
+function foldable(text) {
+  return text.split(/(?<=[._])/).flatMap((part) => [part, make("wbr")]);
 }
 
 function captionOf(rows, listed) {
