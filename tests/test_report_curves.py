@@ -285,7 +285,7 @@ def choose(box: Any, **choices: str) -> None:
 
 def settled(page: Any) -> str:
     """The address, once it says all that was done."""
-    page.wait_for_timeout(250)
+    page.evaluate("new Promise((done) => { setTimeout(done, 250); })")  # the page's own time
     return unquote(page.evaluate("location.hash")).replace("+", " ")
 
 

@@ -62,7 +62,9 @@ function emptyChart(data, sweep) {
   chart.holder.setAttribute("aria-label", `Curves of ${sweep}. ${KEYS}`);
   chart.holder.onkeydown = (event) => steer(chart, event);
   chart.holder.onblur = () => unsteer(chart);
-  chart.holder.onmousemove = () => { chart.steering = false; };
+  chart.holder.onmousemove = ({ movementX, movementY }) => {
+    if (movementX || movementY) chart.steering = false; // not where only the page moves below it
+  };
   chart.holder.onclick = (event) => {
     const further = event.ctrlKey || event.metaKey || event.shiftKey;
     const found = pointedAt(chart, event);
