@@ -27,6 +27,7 @@ from bnexp.analysis.loading import Runs, load_runs
 from bnexp.analysis.measures import LR
 from bnexp.analysis.report import Section, verdicts, write_report
 from bnexp.analysis.report.data import MAX_GROUPS, as_json, curves_data
+from bnexp.analysis.report.seeds import seeds_data
 from bnexp.analysis.statistics import Estimate
 from bnexp.analysis.trial_words import effects_text, sentences
 from bnexp.analysis.trials import effects
@@ -269,6 +270,7 @@ def draw_sweep(runs: Runs, stem: str, out: Path, options: Options) -> dict[str, 
         "figures": [asdict(figure) for figure in saved],
         "files": [str(path) for path in written] + [path for one in saved for path in one.files],
         "curves": as_json(curves) if curves else "",
+        "seeds": as_json(seeds_data(runs)) if curves else "",
         "omitted": max(0, curves["total"] - MAX_GROUPS) if curves else 0,
         "trial": lines,
     }
@@ -295,6 +297,7 @@ def _section(sweep: str, runs: Runs, made: Mapping[str, Any]) -> Section:
         _commands(runs),
         figure3=text.get("figure3", pd.DataFrame()),
         curves=made["curves"],
+        seeds=made["seeds"],
         omitted=made["omitted"],
         trial=made["trial"],
         effects=text.get("effects", pd.DataFrame()),

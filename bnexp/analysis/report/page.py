@@ -21,9 +21,26 @@ from bnexp.analysis.report.table import runs_data
 from bnexp.folders.runs import write_atomically
 
 HERE = Path(__file__).parent
-SCRIPTS = ("vendor/uPlot.iife.min.js", "vendor/tabulator.min.js", "curves.js", "runs.js", "page.js")
+SCRIPTS = (
+    "vendor/uPlot.iife.min.js",
+    "vendor/tabulator.min.js",
+    "address.js",
+    "series.js",
+    "view.js",
+    "lines.js",
+    "axes.js",
+    "drawing.js",
+    "pointing.js",
+    "saving.js",
+    "controls.js",
+    "curves.js",
+    "picked.js",
+    "picked_curves.js",
+    "runs.js",
+    "page.js",
+)
 LICENCES = ("vendor/uPlot.LICENSE", "vendor/tabulator.LICENSE")
-STYLES = ("vendor/uPlot.min.css", "vendor/tabulator_simple.min.css", "page.css")
+STYLES = ("vendor/uPlot.min.css", "vendor/tabulator_simple.min.css", "page.css", "curves.css")
 MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 MAX_SUMMARY_ROWS = 200
 TEXT_COLUMNS = (CONDITION, ARM, "ended", "network")
@@ -41,6 +58,7 @@ class Section:
         commands: lines of the sweep's commands.log; may be empty.
         figure3: steps to the baseline's maximum, for people; may be empty.
         curves: mean curves as JSON (`data.curves_data`); empty: none was ever evaluated.
+        seeds: its single runs as JSON (`seeds.seeds_data`), read only when asked for.
         omitted: how many groups have no curve there, as they are too many.
         trial: what came out of the sweep's trial, in lines; empty: it is no trial.
         effects: the trial's effects, for people.
@@ -54,6 +72,7 @@ class Section:
     commands: Sequence[str]
     figure3: pd.DataFrame = field(default_factory=pd.DataFrame)
     curves: str = ""
+    seeds: str = ""
     omitted: int = 0
     trial: Sequence[str] = ()
     effects: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -151,6 +170,7 @@ def _section(section: Section) -> dict[str, Any]:
         "settings": sections.settings(table),
         "commands": section.commands,
         "curves": Markup(section.curves),
+        "seeds": Markup(section.seeds),
         "omitted": section.omitted,
         "trial": "\n".join(section.trial),
         "effects": _table(section.effects),

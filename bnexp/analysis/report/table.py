@@ -8,20 +8,19 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from bnexp.analysis.loading import SWEEP, UNFINISHED, Runs
-from bnexp.analysis.naming import ARM, texts, value_key
-from bnexp.analysis.report.data import rounded, swept
+from bnexp.analysis.loading import SEED, SWEEP, UNFINISHED, Runs
+from bnexp.analysis.naming import ARM, texts, value_key, varying
+from bnexp.analysis.report.data import of_arm
+from bnexp.analysis.report.encoding import rounded
+from bnexp.analysis.report.results import RESULTS
 from bnexp.folders.pack import is_packed
 from bnexp.folders.runs import STATUSES
 
 TEXT, NUMBER, CHOICE = "text", "number", "choice"  # how a column is sorted and filtered
-RESULTS = (  # column, title, decimals
-    ("seed", "seed", 0),
+NUMBERS = (  # column, title, decimals
+    (SEED, "seed", 0),
     ("steps", "steps", 0),
-    ("final_val_accuracy", "final validation accuracy", 4),
-    ("best_val_accuracy", "best validation accuracy", 4),
-    ("test_accuracy", "test accuracy", 4),
-    ("test_log_loss", "test log loss", 4),
+    *((name, title, 4) for name, title in RESULTS.items()),
     ("total_seconds", "seconds", 1),
 )
 
@@ -38,7 +37,12 @@ def relative_url(folder: str, start: Path) -> str:
 
 
 def runs_data(found: Runs, sweeps: Sequence[Runs], start: Path) -> dict[str, Any]:
-    """All runs for the page's table: columns (title, kind, decimals), rows, and links.
+    """All runs for the page's table.
+
+    Keys: columns (title, kind, decimals, and a value a run: `values`, or of few different ones
+    their `names` and the `index` of each run's), urls (of the folders), settings (the same for
+    every config key in which any two runs differ, and the seed), shared (key and value of all
+    others), sweeps (for each by name the keys that tell its runs apart), in the order of the page.
 
     Args:
         found: all runs; sweep by sweep they are in `sweeps` too, with arms named within.
@@ -47,15 +51,29 @@ def runs_data(found: Runs, sweeps: Sequence[Runs], start: Path) -> dict[str, Any
     table = found.runs.copy()
     for runs in sweeps:
         table.loc[runs.runs.index, ARM] = runs.runs[ARM]
-    keys = dict.fromkeys(key for runs in sweeps for key in swept(runs.runs))
+    told = {str(runs.runs[SWEEP].iloc[0]): varying(runs.runs) for runs in sweeps}
+    keys = dict.fromkeys(key for some in told.values() for key in some if not of_arm(key))
     columns = [_text("run", [Path(run).name for run in table.index])]
-    columns += [_text("sweep", _column(table, SWEEP)), _choice("status", _column(table, "status"))]
-    columns += [_text("arm", _column(table, ARM))] + [_setting(table, key) for key in keys]
-    columns += [_number(table, *result) for result in RESULTS]
-    columns += [_text("error", [error_text(error) for error in _column(table, "error")])]
-    rows = zip(*(column.pop("values") for column in columns), strict=True)
-    urls = [relative_url(run, start) for run in table.index]
-    return {"columns": columns, "rows": [list(row) for row in rows], "urls": urls}
+    columns += [_named(SWEEP, table[SWEEP]), _choice("status", _column(table, "status"))]
+    columns += [_named(ARM, _column(table, ARM))] + [_setting(table, key) for key in keys]
+    columns += [_number(table, *result) for result in NUMBERS]
+    columns += [_named("error", [error_text(error) for error in _column(table, "error")])]
+    differing, shared = _told_apart(table)
+    return {
+        "columns": columns,
+        "urls": [relative_url(run, start) for run in table.index],
+        "settings": [_texts(table, key) for key in differing],
+        "shared": [[key, texts(table[key].head(1)).popitem()[1]] for key in shared],
+        "sweeps": told,
+    }
+
+
+def _told_apart(table: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The config keys, with the seed, that any two runs differ in, and those that all share."""
+    keys = [key for key in table.columns if "." in key]
+    keys += [SEED] if SEED in table else []
+    differing = [key for key in keys if table[key].nunique(dropna=False) > 1]
+    return differing, [key for key in keys if key not in differing]
 
 
 def _column(table: pd.DataFrame, name: str) -> pd.Series:
@@ -66,8 +84,14 @@ def _text(title: str, values: Iterable[Any]) -> dict[str, Any]:
     return {"title": title, "kind": TEXT, "values": list(values)}
 
 
+def _named(title: str, values: Iterable[Any]) -> dict[str, Any]:
+    """A column of text in which the same few values come again and again."""
+    index, names = pd.factorize(pd.Series(list(values), dtype=object))
+    return {"title": title, "kind": TEXT, "names": list(names), "index": index.tolist()}
+
+
 def _choice(title: str, values: Iterable[Any]) -> dict[str, Any]:
-    return {**_text(title, values), "kind": CHOICE, "choices": [*STATUSES, UNFINISHED]}
+    return {**_named(title, values), "kind": CHOICE, "choices": [*STATUSES, UNFINISHED]}
 
 
 def _number(table: pd.DataFrame, name: str, title: str, decimals: int) -> dict[str, Any]:
@@ -81,8 +105,14 @@ def _setting(table: pd.DataFrame, key: str) -> dict[str, Any]:
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         numbers = rounded(values.to_numpy(float), 17)
         return {"title": key, "kind": NUMBER, "decimals": None, "values": numbers}
+    return _texts(table, key)
+
+
+def _texts(table: pd.DataFrame, key: str) -> dict[str, Any]:
+    """A setting's values as text, each once."""
+    values = _column(table, key)
     known = texts(values)
-    return _text(key, [known[value_key(value)] for value in values])
+    return _named(key, [known[value_key(value)] for value in values])
 
 
 def error_text(error: Any) -> str:
