@@ -3,8 +3,8 @@
 Example:
     eval "$(bnexp completion bash)"          for this shell; in ~/.bashrc for all to come
 
-It completes `bnexp ...` and `python -m bnexp.run ...`: commands, groups, their options, the keys of
-the options that are chosen, and files elsewhere.
+It completes `bnexp ...` and `python -m bnexp.run ...`: commands and their options, groups, their
+options, the keys of the options that are chosen, ids of runs in outputs/, and files elsewhere.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,16 @@ from bnexp.__main__ import COMMANDS
 from bnexp.command_line import Parser, one_line_errors
 
 BASH = """
+_bnexp_words() {
+  local rest="${1#* }" found=""
+  case "${rest%% *} $2" in
+    *" -"*) found=$(bnexp "${rest%% *}" --help 2> /dev/null | grep -oE -e '--[a-z-]+' | sort -u) ;;
+    "info "*|"diff "*) found=$(compgen -G "outputs/*/$2*" | grep -oE '[0-9a-f]{10}$') ;;
+    "list "*|"clean "*) found=$(compgen -d -- "$2") ;;
+  esac
+  COMPREPLY=($(compgen -W "$found" -- "$2"))
+  [ ${#COMPREPLY[@]} -gt 0 ] || compopt -o default 2> /dev/null
+}
 _bnexp() {
   local line="${COMP_LINE:0:COMP_POINT}" word="${COMP_LINE:0:COMP_POINT}" rest dirs=() previous=""
   word="${word##* }"
@@ -20,7 +30,7 @@ _bnexp() {
     python*" -m bnexp.run "*) rest="${line#*bnexp.run }" ;;
     python*) COMPREPLY=(); compopt -o default 2> /dev/null; return ;;
     *"bnexp run "*) rest="${line#*run }" ;;
-    bnexp*" "*" "*) COMPREPLY=(); compopt -o default 2> /dev/null; return ;;
+    bnexp*" "*" "*) _bnexp_words "$line" "$word"; return ;;
     *) COMPREPLY=($(compgen -W "@COMMANDS@" -- "$word")); return ;;
   esac
   for one in $rest; do

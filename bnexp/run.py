@@ -32,7 +32,7 @@ from bnexp.config.compose import (
 from bnexp.config.types import Place
 from bnexp.folders import commands
 from bnexp.folders.runs import FAILED, RunError, made_by, objective, run_folder, summary
-from bnexp.sweeps.execute import BUSY, check_early, execute, lacks, result_if_done
+from bnexp.sweeps.execute import BUSY, execute, lacks, result_if_done
 
 
 def task(composed: DictConfig) -> float:
@@ -55,15 +55,14 @@ def task(composed: DictConfig) -> float:
 
 
 def _run(config: Config, *, terminal: bool) -> float:
+    if terminal and config.dry_run:
+        print(_listing(config), flush=True)
+        return 0.0
     if terminal and (done := result_if_done(config)):
         told = f"{run_folder(config)}: done before, by {made_by(done)}: {summary(done)}"
         lacking = "".join(f"; {one}" for one in lacks(config, done))
         print(f"{told}{lacking}; rerun=true makes it again", flush=True)
         return objective(done)
-    if terminal and config.dry_run:
-        check_early(config)
-        print(f"{run_folder(config)}: to do", flush=True)
-        return 0.0
     record = partial(commands.record, config.sweep_dir) if terminal else None
     result = execute(config, terminal=terminal, begin=record)
     if result["status"] == BUSY:
@@ -71,7 +70,17 @@ def _run(config: Config, *, terminal: bool) -> float:
     if result["status"] == FAILED:
         log = run_folder(config) / "run.log"
         raise RunError(f"{summary(result)} (traceback: {log})")
+    if terminal:
+        print(f"{run_folder(config)}: {summary(result)}", flush=True)
     return objective(result)
+
+
+def _listing(config: Config) -> str:
+    """What a sweep of this one run would list."""
+    from bnexp.sweeps.plan import Job, make_plan
+
+    plan = make_plan([Job(config, (), ())])
+    return "\n".join([f"{plan.folders}: {plan}", *plan.notes, plan.listing()])
 
 
 def _typed(composed: DictConfig) -> Config:

@@ -154,7 +154,7 @@ with FileLock(sys.argv[1]):
 
 
 def job(compose, *overrides: str) -> Job:
-    return Job(compose(*SMALL, *overrides), overrides, " ".join(overrides))
+    return Job(compose(*SMALL, *overrides), overrides, overrides)
 
 
 def test_a_plan_tells_how_each_run_stands(compose, tmp_path):

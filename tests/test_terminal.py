@@ -48,6 +48,25 @@ def test_a_sweep_whose_reader_leaves_is_carried_out(work):
     assert len([*(work / "outputs/unread").glob("*/result.json")]) == 2
 
 
+COMPLETED = {
+    "bnexp li": "list",
+    "bnexp cle": "clean",
+    "bnexp list --st": "--status",
+    "bnexp clean --un": "--unfinished",
+    "bnexp info 0a1": "0a1b2c3d4e",
+    "bnexp diff 0a1b2c3d4e 1": "1a1b2c3d4e",
+}
+
+
+def test_commands_their_options_and_runs_are_completed(work):
+    for name in ("0a1b2c3d4e", "1a1b2c3d4e"):
+        (work / "outputs" / "completed" / name).mkdir(parents=True)
+    answer = """_bnexp; printf '%s ' "${COMPREPLY[@]}"; echo"""
+    calls = "; ".join(f"COMP_LINE='{line}'; COMP_POINT={len(line)}; {answer}" for line in COMPLETED)
+    told = shell(f'eval "$(bnexp completion bash)"; {calls}', work)
+    assert [line.strip() for line in told.stdout.splitlines()] == list(COMPLETED.values())
+
+
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
 

@@ -27,6 +27,8 @@ from bnexp.config import ConfigError
 from bnexp.config.compose import compose_sweep, composed_sweep
 from bnexp.folders import trials
 from bnexp.folders.tables import PREDICTIONS
+from bnexp.sweeps import trial_stage
+from bnexp.sweeps.tuning import tune
 
 TRIAL = "hydra/sweeper=trial"
 TINY = ("model=mlp", "model.hidden=[8]", "optimizer=sgd", "trainer.steps=20", "data.val_size=100")
@@ -81,6 +83,55 @@ def test_a_presets_tuning_runs_are_shorter_and_record_nothing():
     assert {tuple(config.probes.record) for config in configs} == {()}
     assert {config.seed for config in configs} == {0, 1}
     assert len(configs) == 2 * 48 * 2
+
+
+def stages(score, *words: str):
+    """The titles of a trial's stages, with how much of its work lies behind and ahead of each."""
+    with composed_sweep([*WORDS, TRIAL, *words]) as sweeper:
+        [one] = sweeper.trials(sweeper.arguments)
+        known: dict[tuple[str, str], float] = {}
+        while True:
+            tuning = tune(one.design, one.score(known), one.has, one.allowed)
+            stage = trial_stage.stage([one], [tuning], known, sweeper.settings)
+            work = [config.work * count for config, count in stage.ahead]
+            yield trial_stage.title([one], [tuning]), stage.behind, sum(work)
+            if not tuning.wanted:
+                return
+            known |= {(one.run_id(trying), "accuracy"): score(trying) for trying in tuning.wanted}
+
+
+RUN = 20 * 32  # images that one of them trains on
+
+
+def test_a_trials_stages_say_where_they_are_in_the_whole():
+    told = list(stages(lambda one: 0.5, *SHORT))
+    assert told == [
+        ("stage 1 of 2, tuning optimizer.lr", 0, 12 * RUN),
+        ("stage 2 of 2, report of what each arm chose, on fresh seeds", 4 * RUN, 0),
+    ]
+
+
+def test_grids_that_grow_and_runs_in_full_length_are_stages_too():
+    best_at_the_edge = list(stages(lambda one: one.cell[0] / 1e6, *SHORT))
+    assert best_at_the_edge[1][0] == "stage 1 of 2, tuning optimizer.lr beyond the grid's edge"
+    assert best_at_the_edge[1][1:] == (4 * RUN, 12 * RUN)
+    short = ("trial.tuning=trainer.steps=10", "trial.finalists=1")
+    titles = [title for title, _, _ in stages(lambda one: 0.5, *SHORT, *short)]
+    assert titles == [
+        "stage 1 of 3, tuning optimizer.lr",
+        "stage 2 of 3, tuning the best of each arm in full length",
+        "stage 3 of 3, report of what each arm chose, on fresh seeds",
+    ]
+
+
+def test_what_timing_found_is_what_the_time_left_begins_with(monkeypatch):
+    learned: dict[str, float] = {}
+
+    def learn(config, seconds):
+        learned[config.norm.kind] = seconds
+
+    planned(monkeypatch, *SHORT, learn=learn)
+    assert learned == pytest.approx({"none": 20 * 0.01 + 0.1, "batch": 20 * 0.01 + 0.1})
 
 
 def test_arms_are_judged_at_multiples_of_the_baselines_choice_and_keep_their_predictions(tmp_path):
@@ -164,7 +215,7 @@ def test_what_cannot_be_fair_or_meant_is_refused_in_a_line(words, told):
 # ---- the plan ------------------------------------------------------------------------------------
 
 
-def planned(monkeypatch, *words: str, step: float = 0.01):
+def planned(monkeypatch, *words: str, step: float = 0.01, **others):
     """The plan where a step takes so many seconds."""
 
     class Two:
@@ -176,7 +227,7 @@ def planned(monkeypatch, *words: str, step: float = 0.01):
         cost = trial_plan.Cost(start=1, step=step, evaluation=0, recording=0)
         monkeypatch.setattr(trial_plan, "measured", lambda configs, _: dict.fromkeys(configs, cost))
         trials_found = sweeper.trials(sweeper.arguments)
-        return trial_plan.planned(trials_found, sweeper.settings, Two())
+        return trial_plan.planned(trials_found, sweeper.settings, Two(), **others)
 
 
 def test_the_plan_counts_runs_and_their_time(monkeypatch):

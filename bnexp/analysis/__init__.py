@@ -9,21 +9,24 @@ Nothing here imports TensorFlow. In a notebook:
     sweep_figures(runs)[0]
 """
 
-from bnexp.analysis.claims.judge import judge
-from bnexp.analysis.claims.table import claims_table
-from bnexp.analysis.comparing import compare
-from bnexp.analysis.curves import mean_curves
-from bnexp.analysis.figures import sweep_figures
-from bnexp.analysis.loading import Runs, load_runs
-from bnexp.analysis.tables import summarize
+import importlib
+from typing import Any
 
-__all__ = [
-    "Runs",
-    "claims_table",
-    "compare",
-    "judge",
-    "load_runs",
-    "mean_curves",
-    "summarize",
-    "sweep_figures",
-]
+# what is offered here, and where it is: imported when it is asked for, as matplotlib takes seconds
+_PUBLIC = {
+    "Runs": "loading",
+    "claims_table": "claims.table",
+    "compare": "comparing",
+    "judge": "claims.judge",
+    "load_runs": "loading",
+    "mean_curves": "curves",
+    "summarize": "tables",
+    "sweep_figures": "figures",
+}
+__all__ = [*_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

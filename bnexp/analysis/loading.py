@@ -10,11 +10,12 @@ import pandas as pd
 
 from bnexp.analysis.cache import Cache, signature
 from bnexp.analysis.naming import ARM, CONDITION, hidden, with_names
-from bnexp.analysis.reading import UNFINISHED, Records, merged, read_folders, read_runs
+from bnexp.analysis.reading import Records, merged, read_folders, read_runs
 from bnexp.analysis.versions import filled
 from bnexp.config import nearest
 from bnexp.folders import pack
 from bnexp.folders.runs import DIVERGED, FINISHED, PACK, RunError, find_run_folders
+from bnexp.folders.state import UNFINISHED
 
 __all__ = ["SWEEP", "UNFINISHED", "Runs", "load_runs"]
 
@@ -67,7 +68,7 @@ class Runs:
                 raise RunError(f"no run has the key '{key}'{hint}")
             wanted = value if isinstance(value, list) else [value]
             there = self.runs[column].drop_duplicates()
-            chosen = [one for one in there if any(_is(one, word) for word in wanted)]
+            chosen = [one for one in there if any(is_value(one, word) for word in wanted)]
             mask &= self.runs[column].isin(chosen)
         return self.select(mask)
 
@@ -128,7 +129,8 @@ def repeated(table: pd.DataFrame) -> dict[str, str]:
     """
     keys = [key for key in table.columns if "." in key and key not in hidden(table)]
     doubled = table[table.duplicated([SWEEP, SEED, *keys], keep=False)]
-    own = [Path(str(run)).name == name for run, name in doubled[RUN_ID].items()]
+    ids = doubled.get(RUN_ID, pd.Series(index=doubled.index))  # none, if no run has a result
+    own = [Path(str(run)).name == name for run, name in ids.items()]
     order = doubled.assign(_open=~doubled["status"].isin([FINISHED, DIVERGED]), _own=own)
     order = order.sort_values(["_open", "_own"], ascending=[True, False], kind="stable")
     first: dict[Any, str] = {}
@@ -141,7 +143,7 @@ def repeated(table: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def _is(value: Any, wanted: Any) -> bool:
+def is_value(value: Any, wanted: Any) -> bool:
     """Whether a setting has a value that is asked for."""
     if value is None or value != value:
         return wanted is None

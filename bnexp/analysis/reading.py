@@ -1,10 +1,10 @@
 """Many runs read at once: their tables are parsed together, not file by file."""
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,11 @@ from bnexp.config import ConfigError
 from bnexp.folders import runs as folders
 from bnexp.folders import tables
 from bnexp.folders.errors import RunError
+from bnexp.folders.runs import RunFiles
+from bnexp.folders.state import UNFINISHED
 from bnexp.folders.tables import HISTORY, HISTORY_COLUMNS, PROBE_COLUMNS, PROBES
 
-UNFINISHED = "unfinished"
 TEXT_COLUMNS = ("probe", "layer", "statistic")
-Files: TypeAlias = Callable[[str], str | None]  # the text of a run's file by name, if there is one
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ def read_folders(members: Iterable[Path]) -> Records:
     return read_runs({folder: _files_of(folder) for folder in members})
 
 
-def _files_of(folder: Path) -> Files:
+def _files_of(folder: Path) -> RunFiles:
     return lambda name: folders.read_text(folder / name)
 
 
-def read_runs(members: Mapping[Path, Files]) -> Records:
+def read_runs(members: Mapping[Path, RunFiles]) -> Records:
     """What the files of runs say, wherever they lie; what cannot be read becomes a problem."""
     rows: dict[str, dict[str, Any]] = {}
     histories: dict[str, str] = {}
@@ -111,7 +111,7 @@ def read_runs(members: Mapping[Path, Files]) -> Records:
     return Records(rows, history, probed, list(problems.values()))
 
 
-def _row(folder: Path, files: Files) -> tuple[dict[str, Any], bool]:
+def _row(folder: Path, files: RunFiles) -> tuple[dict[str, Any], bool]:
     """Config and result of a run, and whether it must have a history."""
     place = folder / "config.yaml"
     try:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -253,6 +254,40 @@ def run_table(run: Path, name: str) -> str | None:
     except (OSError, pa.ArrowException, ValueError) as error:
         raise RunError(f"{path}: cannot be read ({error})") from error
     return None if row.get(name) is None else _joined(row, name)
+
+
+def members(path: Path) -> list[Path]:
+    """The places of the runs in a pack.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    rows = _rows(path, ["sweep", "run"])
+    return [path / row["sweep"] / row["run"] for row in rows]
+
+
+def texts(run: Path) -> dict[str, str]:
+    """The small files of one packed run, by name; its tables are not among them.
+
+    Raises:
+        RunError: the pack cannot be read, or has no such run.
+    """
+    path = _pack_of(run)
+    sweep = run.parent.relative_to(path).as_posix()
+    chosen = [("sweep", "=", sweep), ("run", "=", run.name)]
+    found = _rows(path, list(TEXTS), chosen)
+    if len(found) != 1:
+        raise RunError(f"{run}: the pack has no such run")
+    return {name: text for name, text in found[0].items() if text is not None}
+
+
+def _rows(
+    path: Path, columns: list[str], chosen: list[tuple[str, str, str]] | None = None
+) -> list[dict[str, Any]]:
+    try:
+        return list(pq.read_table(path, columns=columns, filters=chosen).to_pylist())
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
 
 
 def sweep_text(sweep: Path, name: str) -> str | None:

@@ -10,10 +10,10 @@ import re
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
@@ -60,6 +60,7 @@ ONE_PIECE = re.compile(r"^(---|\.\.\.|%)|[&*]", re.MULTILINE)  # documents; what
 CHECKPOINT = "checkpoint"  # folder within a run's folder, while it is unfinished
 PROFILE = "profile.json"
 PACK = "runs.parquet"  # many runs as one file: see pack.py
+RunFiles: TypeAlias = Callable[[str], str | None]  # the text of a run's file, if there is one
 
 
 def run_folder(config: Config) -> Path:
@@ -290,15 +291,24 @@ def typed_config(folder: Path) -> Config:
     Raises:
         RunError: config.yaml is missing, damaged or of another version of this program.
     """
-    tree = read_config(folder)
-    tree["data"].pop("_content_", None)
-    if not all(isinstance(tree.get(group), dict) for group in GROUPS if group != "trainer"):
+    return typed(read_config(folder), folder)
+
+
+def typed(tree: Mapping[str, Any], folder: Path) -> Config:
+    """The config of a run from what `read_config` gives.
+
+    Raises:
+        RunError: it is of another version of this program.
+    """
+    groups: dict[str, Any] = {key: dict(one) for key, one in tree.items() if isinstance(one, dict)}
+    if any(group not in groups for group in GROUPS if group != "trainer"):
         raise RunError(f"{folder / 'config.yaml'}: written by version 0.1, and only to be analysed")
+    groups["data"].pop("_content_", None)
     for group in PLAIN:
-        tree[group] = {"_target_": target_of(group), **tree[group]}
+        groups[group] = {"_target_": target_of(group), **groups[group]}
     place = {"name": folder.parent.name or ".", "output_dir": str(folder.parent.parent)}
     try:
-        return build(tree | place)
+        return build({**tree, **groups, **place})
     except ConfigError as error:
         raise RunError(f"{folder / 'config.yaml'}: {error}") from error
 

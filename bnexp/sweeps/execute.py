@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from bnexp.config import Config, ConfigError
 from bnexp.config.errors import reason
 from bnexp.config.places import importable, use_folder
 from bnexp.config.source import needs_tensorflow
 from bnexp.data.loading import load
-from bnexp.folders import runs
+from bnexp.folders import lock, runs
 from bnexp.folders.tables import PREDICTIONS
 from bnexp.sweeps.console import LogReporter, TerminalReporter
 from bnexp.training import backend, checkpoint
@@ -105,14 +103,14 @@ def claimed(
     """
     folder = runs.run_folder(config)
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with lock.held(folder):
             done = result_if_done(config)
             if done is not None:
                 return done
             if begin:
                 begin()
             return (yield from _execute(config, threads, watch, reporter, program))
-    except Timeout:
+    except lock.Timeout:
         return {"status": BUSY}
 
 
@@ -234,7 +232,8 @@ def _trained(
         from bnexp.training.loop import training
 
     try:
-        outcome = yield from training(config, folder, reporter, watch, program)
+        with backend.retracing_logged(reporter.line):
+            outcome = yield from training(config, folder, reporter, watch, program)
         return outcome.as_result()
     except ConfigError:
         raise

@@ -5,6 +5,7 @@ What is not Hydra's is in `composer.py`, `plan.py` and `pool.py`.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,6 +21,8 @@ from bnexp.config.compose import preset_parameters, single_presets
 from bnexp.config.types import In
 from bnexp.folders import commands, runs
 from bnexp.sweeps.composer import Composer
+from bnexp.sweeps.labels import differing, short_labels
+from bnexp.sweeps.pace import Pace
 from bnexp.training import interrupt
 
 if TYPE_CHECKING:  # what a run needs and --help does not is imported where it is used
@@ -27,6 +30,7 @@ if TYPE_CHECKING:  # what a run needs and --help does not is imported where it i
 
     from bnexp.sweeps.plan import Job
     from bnexp.sweeps.pool import Workers
+    from bnexp.sweeps.view import Stage
 
 Processes = Literal[-1] | Annotated[int, In("[1, 1024]")]
 
@@ -80,6 +84,8 @@ class GridSweeper(BasicSweeper):
         for folder in {job.config.sweep_dir for job in todo}:
             commands.record(folder)
         assert self.launcher is not None
+        if isinstance(self.launcher, PoolLauncher):
+            self.launcher.varying = {job.folder: job.varying for job in todo}
         errors: dict[tuple[str, ...], str] = {}
         try:
             returns = self.launcher.launch([job.overrides for job in todo], initial_job_idx=0)
@@ -122,14 +128,9 @@ class GridSweeper(BasicSweeper):
             raise ConfigError(f"{' '.join(arguments)}: a sweep over no value has no run")
         optional = {o.key_or_group for o in of_preset} - {o.key_or_group for o in given}
         combinations = self._compose.fitting(map(tuple, combinations), optional)
-        common = set.intersection(*map(set, combinations))
         return [
-            Job(
-                config=self._compose(combination),
-                overrides=combination,
-                label=" ".join(item for item in combination if item not in common),
-            )
-            for combination in combinations
+            Job(self._compose(combination), combination, varying)
+            for combination, varying in zip(combinations, differing(combinations), strict=True)
         ]
 
 
@@ -142,6 +143,9 @@ class PoolLauncher(Launcher):
     def __init__(self, n_jobs: int) -> None:
         self._n_jobs = n_jobs  # checked in `setup`: Hydra would wrap the error
         self._kept: Workers | None = None
+        self.varying: dict[Path, Sequence[str]] = {}  # overrides that tell runs apart, by folder
+        self.stage: Stage | None = None  # what the next launch is a part of
+        self.pace = Pace()  # what the launches of one command learn
 
     @contextmanager
     def keeping(self) -> "Iterator[Workers]":
@@ -161,18 +165,21 @@ class PoolLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        from bnexp.sweeps.console import SweepView
         from bnexp.sweeps.execute import result_if_done
         from bnexp.sweeps.pool import Workers
         from bnexp.sweeps.together import groups
+        from bnexp.sweeps.view import SweepView
 
         configs = [self.compose(overrides) for overrides in job_overrides]
         if not all(map(result_if_done, configs)):  # also of a search, which has no plan
             commands.record(configs[0].sweep_dir)
         overrides = dict(zip(map(runs.run_folder, configs), job_overrides, strict=True))
+        varying = [self.varying.get(folder, ()) for folder in overrides]
+        labels = dict(zip(overrides, short_labels(varying), strict=True))
         returns = []
         workers = nullcontext(self._kept) if self._kept else Workers(self._n_jobs)
-        with SweepView(configs) as view, workers as pool:
+        shown = SweepView(configs, labels, self.pace, self.stage)
+        with shown as view, workers as pool:
             for config, result in pool.run(configs, view.running, groups):
                 view.ended(config, result)
                 returns.append(_job_return(overrides[runs.run_folder(config)], result))

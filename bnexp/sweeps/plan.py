@@ -16,10 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bnexp.config import Config
+from bnexp.config.changes import changes
 from bnexp.config.identity import shape
 from bnexp.folders import runs
 from bnexp.sweeps.execute import check_early, lacks
 from bnexp.sweeps.together import kept_alone
+from bnexp.terminal import counted
 
 DONE, RESUME, RETRY, TODO = "done", "to resume", "to retry", "to do"
 
@@ -31,12 +33,17 @@ class Job:
     Attributes:
         config: the run.
         overrides: what the command line (and the preset) says of it.
-        label: those overrides that differ between the sweep's runs.
+        varying: those overrides that differ between the sweep's runs.
     """
 
     config: Config
     overrides: tuple[str, ...]
-    label: str
+    varying: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What varies, as one text."""
+        return " ".join(self.varying)
 
     @cached_property
     def folder(self) -> Path:
@@ -56,12 +63,18 @@ class Plan:
 
     jobs: dict[str, list[Job]]
     notes: list[str]  # on what is damaged, what another version has made, and what runs singly
+    given: Sequence[Path] = ()  # the runs' folders in the order in which they were given
 
     @property
     def folders(self) -> str:
         """Where the runs lie."""
         places = {job.config.sweep_dir: None for jobs in self.jobs.values() for job in jobs}
         return ", ".join(map(str, places))
+
+    @property
+    def work_done(self) -> int:
+        """See `Config.work`."""
+        return sum(job.config.work for job in self.jobs[DONE])
 
     @property
     def todo(self) -> list[Job]:
@@ -74,16 +87,18 @@ class Plan:
         total = sum(map(len, self.jobs.values()))
         counts = {state: len(jobs) for state, jobs in self.jobs.items()}
         shown = [f"{n} {state}" for state, n in counts.items() if n or state in (DONE, TODO)]
-        return f"{total} runs: {', '.join(shown)}"
+        return f"{counted(total, 'run')}: {', '.join(shown)}"
 
     def listing(self) -> str:
-        """A line per run."""
-        lines = [
-            f"{state:9} {job.folder} {job.label}"
-            for state, jobs in self.jobs.items()
-            for job in jobs
-        ]
-        return "\n".join(lines)
+        """A line per run: how it stands, its folder, and how its settings differ from the others.
+
+        A line before says what settings differ from the defaults in all runs.
+        """
+        states = [(state, job) for state, jobs in self.jobs.items() for job in jobs]
+        told = [changes(job.config) for _, job in states]
+        common = [word for word in told[0] if all(word in words for words in told)] if told else []
+        lines = [f"{state:9} {job.folder} {job.label}".rstrip() for state, job in states]
+        return "\n".join([f"settings: {' '.join(common) or 'the defaults'}", *lines])
 
 
 def make_plan(jobs: Sequence[Job]) -> Plan:
@@ -113,7 +128,8 @@ def make_plan(jobs: Sequence[Job]) -> Plan:
         f"{count} of the runs that are done: {what}; rerun=true makes them again"
         for what, count in lacking.items()
     ]
-    plan = Plan({state: found[::-1] for state, found in by_state.items()}, notes)
+    in_order = list(dict.fromkeys(job.folder for job in jobs))
+    plan = Plan({state: found[::-1] for state, found in by_state.items()}, notes, in_order)
     notes += kept_alone([job.config for job in plan.todo])
     if plan.todo and not plan.todo[0].config.dry_run:
         runs.make_folder(plan.todo[0].config.sweep_dir)

@@ -13,9 +13,11 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from bnexp.config import Config, ConfigError, run_id, scientific
+from bnexp.config.written import assignment
 from bnexp.folders import trials
 from bnexp.sweeps.composer import Combination, Composer
-from bnexp.sweeps.trial_settings import TrialSettings, assignment
+from bnexp.sweeps.labels import differing
+from bnexp.sweeps.trial_settings import TrialSettings
 from bnexp.sweeps.tuning import (
     FULL,
     JUDGED,
@@ -275,11 +277,10 @@ def jobs_of(trial: Trial, tries: Sequence[Trying]) -> "list[Job]":
     """Runs as jobs of a sweep; a command that repeats one is that of a single run."""
     from bnexp.sweeps.plan import Job
 
-    found = [("hydra/sweeper=grid", *trial.overrides(one)) for one in tries]
-    common = set.intersection(*map(set, found)) if found else set()
+    words = [trial.overrides(one) for one in tries]
     return [
-        Job(trial.config(one), words[1:], " ".join(word for word in words if word not in common))
-        for one, words in zip(tries, found, strict=True)
+        Job(trial.config(one), overrides, varying)
+        for one, overrides, varying in zip(tries, words, differing(words), strict=True)
     ]
 
 

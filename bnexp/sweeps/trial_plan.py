@@ -1,7 +1,7 @@
 """Before a trial starts: how many runs it has, how long they take, and what fits its budget."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from bnexp.folders import runs
 from bnexp.sweeps.trial import Trial
 from bnexp.sweeps.trial_settings import TrialSettings
 from bnexp.sweeps.tuning import FULL, SHORT, Design, Trying, Value
+from bnexp.terminal import counted, duration
 
 if TYPE_CHECKING:
     from bnexp.sweeps.pool import Workers
@@ -190,7 +191,7 @@ def load(found: Sequence[Trial], costs: Mapping[Key, Cost], settings: TrialSetti
         for arm in trial.arms:
             counts = arm_runs(trial, arm, settings)
             cost = costs[trial.label, arm]
-            full, short = (trial.config(_specimen(trial, arm, stage)) for stage in (FULL, SHORT))
+            full, short = (trial.config(specimen(trial, arm, stage)) for stage in (FULL, SHORT))
             tuning += counts.short + counts.finalists
             report += counts.report
             seconds += counts.short * cost.of(short)
@@ -228,14 +229,24 @@ def _survivors(cells: int, rungs: int) -> Iterator[int]:
         cells = math.ceil(cells / 2)
 
 
-def _specimen(trial: Trial, arm: str, stage: str) -> Trying:
+def specimen(trial: Trial, arm: str, stage: str) -> Trying:
+    """A run of an arm as those of a stage are, with its first combination."""
     return replace(trial.tries(arm)[0], stage=stage)
 
 
 def planned(
-    found: Sequence[Trial], settings: TrialSettings, workers: "Workers | None"
+    found: Sequence[Trial],
+    settings: TrialSettings,
+    workers: "Workers | None",
+    learn: Callable[[Config, float], None] = lambda *_: None,
 ) -> tuple[Plan, Load, int]:
     """The largest plan within the budget, what it comes to, and on how many processes.
+
+    Args:
+        found: the trial of each condition.
+        settings: of the trial.
+        workers: to time runs with; None: others.
+        learn: is told of each arm's runs how many seconds they will take.
 
     Raises:
         ConfigError: not even one combination an arm fits.
@@ -248,6 +259,8 @@ def planned(
     with Workers(-1) if workers is None else nullcontext(workers) as pool:
         costs = measured(specimens, pool)
         processes = pool.processes
+    for arm, config in specimens.items():
+        learn(config, costs[arm].of(config))
     start = sum(cost.start for cost in costs.values())
     tried = []
     for designs, note in _smaller([trial.design for trial in found]):
@@ -314,19 +327,6 @@ def _thinned(design: Design) -> Design:
             if len(grid[key]) < len(values):
                 break
     return replace(design, grid=grid)
-
-
-def duration(seconds: float) -> str:
-    """ "3 min", "2 h 10 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def counted(number: int, thing: str) -> str:
-    """ "1 seed", "2 seeds"."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def described(found: Sequence[Trial], coming: Load, processes: int) -> str:

@@ -15,6 +15,7 @@ from bnexp.config.errors import ConfigError, nearest
 from bnexp.config.explain import explain
 from bnexp.config.identity import OPERATIONAL
 from bnexp.config.types import Count, In, NotEmpty
+from bnexp.config.written import assignment
 from bnexp.sweeps.tuning import Value
 
 ACCURACY, LOSS, STEPS = CRITERIA = ("accuracy", "loss", "steps")
@@ -304,20 +305,3 @@ def _plain(value: Any) -> Value:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(map(_plain, value))
     return value
-
-
-def assignment(key: str, value: Value) -> str:
-    """An override: "optimizer.lr=0.1", "model.hidden=[100,100]"."""
-    return f"{key}={written(value)}"
-
-
-def written(value: Value) -> str:
-    """A value in the words of the command line."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower().replace("none", "null")
-    if isinstance(value, tuple | list):
-        return f"[{','.join(map(written, value))}]"
-    if isinstance(value, int | float) or re.fullmatch(r"[\w./:+-]+", str(value)):
-        return str(value)
-    quoted = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{quoted}'"

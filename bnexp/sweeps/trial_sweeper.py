@@ -16,13 +16,10 @@ if TYPE_CHECKING:  # what a trial needs and --help does not is imported where it
     from rich.console import Console
 
     from bnexp.analysis.loading import Runs
-    from bnexp.sweeps.plan import Job
+    from bnexp.sweeps.plan import Job, Plan
     from bnexp.sweeps.pool import Workers
     from bnexp.sweeps.trial import Report, Trial
     from bnexp.sweeps.tuning import Trying, Tuning
-
-
-REPORT = "report"  # the stage whose runs judge
 
 
 class TrialSweeper(GridSweeper):
@@ -60,8 +57,7 @@ class TrialSweeper(GridSweeper):
                 config.sweep_dir.mkdir(parents=True, exist_ok=True)
                 trials.write(config.sweep_dir, record)
             reports = self._tuned(found, console)
-            wanted = [(one.trial, one.wanted) for one in reports]
-            self._carry_out(wanted, REPORT, console)
+            self._report(reports, console)
         loaded = _loaded(config)
         record["trials"] = [one.as_record(loaded) for one in reports]
         trials.write(config.sweep_dir, record)
@@ -137,7 +133,8 @@ class TrialSweeper(GridSweeper):
             console.print("goes on with the trial that is there", markup=False)
         else:
             console.print("plan: timing a few steps of each arm", markup=False)
-            plan, coming, processes = trial_plan.planned(found, self.settings, workers)
+            learn = [self.launcher.pace.plan] if isinstance(self.launcher, PoolLauncher) else []
+            plan, coming, processes = trial_plan.planned(found, self.settings, workers, *learn)
         found = [replace(t, design=d) for t, d in zip(found, plan.designs, strict=True)]
         for trial in found:
             for arm in trial.arms:
@@ -158,12 +155,22 @@ class TrialSweeper(GridSweeper):
         from bnexp.sweeps.trial import Report
 
         while True:
-            tunings = self._tunings(found, self._scores(found))
+            known = self._scores(found)
+            tunings = self._tunings(found, known)
             wanted = [(t, tuning.wanted) for t, tuning in zip(found, tunings, strict=True)]
             if not any(tries for _, tries in wanted):
                 pairs = zip(found, tunings, strict=True)
                 return [Report(trial, tuning, self.settings) for trial, tuning in pairs]
-            self._carry_out(wanted, "tuning", console)
+            plan = self._begun(found, tunings, known, wanted, console)
+            self.carry_out(plan.todo, console)
+
+    def _report(self, reports: "Sequence[Report]", console: "Console") -> None:
+        """Runs what judges the choices, in the order in which it is to be run."""
+        found, tunings = [one.trial for one in reports], [one.tuning for one in reports]
+        wanted = [(one.trial, one.wanted) for one in reports]
+        plan = self._begun(found, tunings, self._scores(found), wanted, console)
+        todo = {job.folder: job for job in plan.todo}
+        self.carry_out([todo[folder] for folder in plan.given if folder in todo], console)
 
     def _scores(self, found: "Sequence[Trial]") -> dict[tuple[str, str], float]:
         from bnexp.analysis.trials import scores_of
@@ -177,23 +184,27 @@ class TrialSweeper(GridSweeper):
 
         return [tune(one.design, one.score(known), one.has, one.allowed) for one in found]
 
-    def _carry_out(
+    def _begun(
         self,
+        found: "Sequence[Trial]",
+        tunings: "Sequence[Tuning]",
+        known: dict[tuple[str, str], float],
         wanted: "Sequence[tuple[Trial, Sequence[Trying]]]",
-        what: str,
         console: "Console",
-    ) -> None:
+    ) -> "Plan":
+        """The plan of a stage; what stage it is, is told and shown."""
+        from bnexp.sweeps import trial_stage
         from bnexp.sweeps.plan import make_plan
         from bnexp.sweeps.trial import jobs_of
 
-        jobs = [job for trial, tries in wanted for job in jobs_of(trial, tries)]
-        plan = make_plan(jobs)
-        console.print(f"{what}: {plan}", markup=False)
+        plan = make_plan([job for trial, tries in wanted for job in jobs_of(trial, tries)])
+        console.print(f"{trial_stage.title(found, tunings)}: {plan}", markup=False)
         for note in plan.notes:
             console.print(note, markup=False)
-        place = {job.folder: i for i, job in enumerate(jobs)}
-        in_pairs = sorted(plan.todo, key=lambda job: place[job.folder])
-        self.carry_out(in_pairs if what == REPORT else plan.todo, console)
+        if isinstance(self.launcher, PoolLauncher):
+            stage = trial_stage.stage(found, tunings, known, self.settings)
+            self.launcher.stage = stage.after(plan.work_done)
+        return plan
 
     def _tell(self, config: Config, loaded: "Runs", console: "Console") -> None:
         from bnexp.analysis.trial_words import sentences

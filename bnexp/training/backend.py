@@ -1,6 +1,7 @@
 """Starts TensorFlow: how many threads, deterministic kernels, and a clean terminal."""
 
 import functools
+import logging
 import os
 import platform
 import re
@@ -140,6 +141,40 @@ def _without_noise() -> Iterator[None]:
                 if not _NOISE.search(line):
                     sys.stderr.buffer.write(line)
             sys.stderr.flush()
+
+
+# Of performance, not of numbers: TensorFlow counts the networks that follow one another in a
+# process as one function that it compiles again and again.
+_FOR_THE_LOG = re.compile(r"triggered tf\.function retracing")
+
+
+class _ToLog(logging.Filter):
+    """Sends what concerns a run's log alone there; everything else passes."""
+
+    def __init__(self, line: Callable[[str], None]) -> None:
+        super().__init__()
+        self._line = line
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        told = record.getMessage()
+        if record.levelno > logging.WARNING or not _FOR_THE_LOG.search(told):
+            return True
+        self._line(f"TensorFlow: {told.partition('. ')[0]}")
+        return False
+
+
+@contextmanager
+def retracing_logged(line: Callable[[str], None]) -> Iterator[None]:
+    """Within, TensorFlow's warnings of functions that it compiles again go to a run's log.
+
+    They would break into a progress bar, and are noise to whoever did not write the functions.
+    """
+    logger, ours = logging.getLogger("tensorflow"), _ToLog(line)
+    logger.addFilter(ours)
+    try:
+        yield
+    finally:
+        logger.removeFilter(ours)
 
 
 def compiled(method: Callable[..., Any], *, jit: bool | None = None) -> Any:
