@@ -181,10 +181,17 @@ class Here:
 
 
 def prepare(folder: Path) -> None:
-    """Runs and drawings are made here, MNIST is its first images, calls from Python are small."""
+    """Runs and drawings are made here, MNIST is its first images, calls from Python are small.
+
+    Dense networks are compiled without XLA, which takes half the time, and one exact claim is
+    checked: tests/test_exact.py checks them all.
+    """
     pebble.ProcessPool = Here  # before the modules that import it
     from bnexp import api
+    from bnexp.analysis.claims import exact
 
+    exact.EXACT = exact.EXACT[:1]
+    importlib.import_module("bnexp.networks.mlp").mlp.jit = False
     mnist = importlib.import_module("bnexp.data.mnist")
     with np.load(mnist.FILE) as file:
         few = {name: file[name][: 600 if "train" in name else 100] for name in file}
