@@ -99,22 +99,31 @@ def reason_not_to_run(words: Sequence[str]) -> str | None:
 
 # ---- small ---------------------------------------------------------------------------------------
 
-TINY = {"trainer.steps": "20", "trainer.eval_every": "10", "data.train_size": "320"}
+TINY = {
+    "trainer.steps": "20",
+    "trainer.eval_every": "10",
+    "data.train_size": "320",
+    "data.val_size": "64",
+}
 FEW = {"trial.tune_seeds": "1", "trial.report_seeds": "2"}
-TWO_SEEDS = "0,1"
 
 
 def small(words: Sequence[str], trial: bool = False) -> list[str]:
     """The words of a run, sweep or trial, with fewer steps, images and seeds."""
-    given = {word.partition("=")[0]: word for word in words}
-    tiny = TINY | {"data.val_size": "64"} | (FEW if trial else {})
-    if re.search(r"[,(]", given.get("seed", "")) or _sweeps_seeds(given.get("experiment", "")):
-        tiny["seed"] = TWO_SEEDS
-    return [*(given | {key: f"{key}={value}" for key, value in tiny.items()}).values()]
+    given = {key: value for key, _, value in (word.partition("=") for word in words)}
+    tiny = TINY | (FEW if trial else {})
+    if given.get("trainer.batch_size", "").isdecimal():
+        tiny["trainer.batch_size"] = str(min(int(given["trainer.batch_size"]), 64))
+    if "seed" in given:
+        first = re.sub(r"range\(\d+\)", "0,1", given["seed"]).split(",")[:2]
+        tiny["seed"] = ",".join(first)
+    elif _sweeps_seeds(given.get("experiment", "")):
+        tiny["seed"] = "0,1"
+    return [f"{key}={value}" for key, value in (given | tiny).items()]
 
 
 def _sweeps_seeds(experiment: str) -> bool:
-    path = ROOT / "conf" / "experiment" / f"{experiment.partition('=')[2]}.yaml"
+    path = ROOT / "conf" / "experiment" / f"{experiment}.yaml"
     tree = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return "seed" in tree.get("hydra", {}).get("sweeper", {}).get("params", {})
 
@@ -241,6 +250,8 @@ def command(words: Sequence[str]) -> None:
         flags = [word for word in words[2:] if word.startswith("-")]
         if not {"--help", "--cfg"} & {*flags}:
             words = [*words[:2], *_small_behind_flags(words[2:], words[1] == "trial")]
+    if words[1] == "plot" and "--format" not in words:
+        words += ["--format", "svg"]
     print(f"$ {shlex.join(words)}", flush=True)
     leave = _called(words)
     assert not leave, f"exit code {leave}"
