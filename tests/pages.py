@@ -97,6 +97,12 @@ def reason_not_to_run(words: Sequence[str]) -> str | None:
     return next((one for one in NOT_RUN if line.startswith(one)), None)
 
 
+def has_what_can_be_run(page: str) -> bool:
+    """Whether there is more on it than commands in `NOT_RUN`."""
+    python = any(block.language == "python" for block in blocks(page))
+    return python or not all(map(reason_not_to_run, commands(page)))
+
+
 # ---- small ---------------------------------------------------------------------------------------
 
 TINY = {

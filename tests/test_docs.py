@@ -1,7 +1,6 @@
 """The pages: every command on them is run, every link leads somewhere, the site loads nothing."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,7 +12,15 @@ import pages
 import pytest
 import yaml
 from conftest import CONF, ROOT, environment
-from pages import ELSEWHERE, NOT_RUN, PAGES, blocks, commands, reason_not_to_run
+from pages import (
+    ELSEWHERE,
+    NOT_RUN,
+    PAGES,
+    blocks,
+    commands,
+    has_what_can_be_run,
+    reason_not_to_run,
+)
 
 from bnexp import __main__
 from bnexp.analysis import command
@@ -23,7 +30,7 @@ from bnexp.sweeps import reproduce
 
 REFERENCE = ROOT / "outputs" / "reference"
 GENERATED = ["options.md"]  # docs/hooks.py makes it
-LIVE = [page for page in PAGES if page not in ELSEWHERE and [*blocks(page)]]
+LIVE = [page for page in PAGES if page not in ELSEWHERE and has_what_can_be_run(page)]
 
 
 def flat(text: str) -> str:
@@ -51,7 +58,7 @@ def test_a_page_can_be_followed_from_top_to_bottom(page: str, tmp_path: Path):
         ),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
 
@@ -92,23 +99,16 @@ def test_commands_that_are_not_run_are_understood(tmp_path: Path):
         if words[0] == "run"
     ]
     assert len(runs) == 4
+    pages.fixtures(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", COMPOSE, json.dumps([words[1:] for words in runs])],
-        cwd=_with_fixtures(tmp_path),
+        cwd=tmp_path,
         env=environment(PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert (done.stdout, done.stderr) == ("", "")
-
-
-def _with_fixtures(folder: Path) -> Path:
-    before = Path.cwd()
-    os.chdir(folder)
-    pages.fixtures(folder)
-    os.chdir(before)
-    return folder
 
 
 # ---- what the pages list is what there is --------------------------------------------------------
