@@ -295,10 +295,11 @@ def said(words: Sequence[str]) -> str:
 
 
 def _with_run_id(text: str) -> str:
-    """RUN_ID as the newest run of its folder."""
-    for folder in re.findall(r"([\w/]+)/RUN_ID", text):
+    """RUN_ID as the newest run of its folder, OTHER_ID as the one before."""
+    for folder, which in re.findall(r"([\w/]+)/(RUN_ID|OTHER_ID)", text):
         runs = sorted(Path(folder).glob("*/result.json"), key=lambda path: path.stat().st_mtime)
-        text = text.replace(f"{folder}/RUN_ID", f"{folder}/{runs[-1].parent.name}")
+        run = runs[-1 if which == "RUN_ID" else -2].parent
+        text = text.replace(f"{folder}/{which}", str(run))
     return text
 
 
