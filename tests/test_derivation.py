@@ -17,7 +17,8 @@ import yaml
 from conftest import ROOT
 from scipy import stats
 
-from bnexp.analysis import load_runs
+from bnexp.analysis import load_runs, tables
+from bnexp.analysis.claims.deep import figure3
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.table import claims_table
 
@@ -49,9 +50,10 @@ def of_sweep(sweep: str) -> Iterator[tuple[dict[str, str | None], dict[str, Any]
             packed,
             {
                 "arm": config["norm"]["kind"],
-                "layers": len(config["model"]["hidden"]),
+                "layers": len(config["model"].get("hidden", [])),
                 "lr": float(config["optimizer"]["lr"]),
                 "stddev": float(config["init"].get("stddev", math.nan)),
+                "scale": float(config["init"].get("scale", 1)),
                 "schedule": config["schedule"]["kind"],
                 "steps": config["trainer"]["steps"],
                 "seed": config["seed"],
@@ -235,3 +237,97 @@ def test_the_trial_on_cifar_10_is_that_of_a_second_derivation():
     assert f"{test['none']['test'].mean():.2%} without BN and" in page
     assert f"{test['batch']['test'].mean():.2%} with it, {told}: no difference" in page
     assert len(values) == 6
+
+
+# --- sixteen convolutions
+
+
+@pytest.fixture(scope="module")
+def deep() -> pd.DataFrame:
+    rows = []
+    for packed, row in of_sweep("deep"):
+        row["history"] = table(packed, "history.csv")
+        row["maximum"] = 0.1
+        if json.loads(packed["result.json"])["status"] != "diverged":
+            row["maximum"] = row["history"]["val_accuracy"].max()
+        there = packed["predictions.csv"] is not None
+        row["predictions"] = table(packed, "predictions.csv") if there else None
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def chosen_of_finalists(runs: pd.DataFrame, arm: str) -> tuple[float, float]:
+    """Rate and scale of the finalist that is best in full; finalists are the best in short."""
+    cell = ["lr", "scale"]
+    tuning = runs[(runs["arm"] == arm) & (runs["seed"] < 100)]
+    by_length = {
+        steps: group.groupby(cell)["validation"].agg(["mean", "count"])
+        for steps, group in tuning.groupby("steps")
+    }
+    short, full = (by_length[steps].query("count == 2")["mean"] for steps in (1500, 5000))
+    assert set(short.sort_values().index[-2:]) <= set(full.index)
+    return full.idxmax()
+
+
+def at(runs: pd.DataFrame, arm: str, rate: float, scale: float) -> pd.DataFrame:
+    alike = np.isclose(runs["lr"], rate) & (runs["scale"] == scale) & (runs["arm"] == arm)
+    found = runs[alike & (runs["seed"] >= 100)].set_index("seed").sort_index()
+    assert list(found.index) == [100, 101, 102, 103, 104, 105]
+    return found
+
+
+def test_fewer_steps_is_that_of_a_second_derivation(deep):
+    rate, scale = chosen_of_finalists(deep, "none")
+    base = at(deep, "none", rate, scale)
+    told = claims_table(judge(load_runs(COMMITTED))).set_index(["sweep", "claim", "part"])
+
+    def steps(runs: pd.DataFrame) -> pd.Series:
+        there = [
+            reached(history, base["maximum"][seed], 5000)
+            for seed, history in runs["history"].items()
+        ]
+        return np.log2(pd.Series(there, runs.index))
+
+    for factor, part in ((1, "η*"), (5, "5η*")):
+        row = told.loc[("deep", "fewer-steps", part)]
+        values = steps(base) - steps(at(deep, "batch", factor * rate, scale))
+        low, high = stats.t.interval(0.95, 5, loc=values.mean(), scale=stats.sem(values))
+        assert (row["effect"], row["low"], row["high"]) == pytest.approx((values.mean(), low, high))
+        wanted = "supported" if low > 1 else "contradicted" if high < 1 else "inconclusive"
+        assert row["verdict"] in (wanted, "inconclusive")  # where a convention does not give it
+    values = 100 * (at(deep, "batch", 30 * rate, scale)["maximum"] - base["maximum"])
+    row = told.loc[("deep", "fewer-steps", "maximum at 30η*")]
+    assert row["effect"] == pytest.approx(values.mean())
+
+
+def test_the_ensemble_is_that_of_a_second_derivation(deep):
+    runs = at(deep, "batch", *chosen_of_finalists(deep, "batch"))
+    labels = runs["predictions"].iloc[0]["label"].to_numpy()
+    networks = [one.drop(columns="label").to_numpy() for one in runs["predictions"]]
+    right = [one.argmax(axis=1) == labels for one in networks]
+    together = sum(networks).argmax(axis=1) == labels
+    values = 100 * (together.mean() - np.array([one.mean() for one in right]))
+    told = claims_table(judge(load_runs(COMMITTED))).set_index(["sweep", "claim", "part"])
+    assert told.loc[("deep", "ensemble", ""), "effect"] == pytest.approx(values.mean())
+
+
+def test_what_docs_say_of_sixteen_convolutions_is_what_the_tables_say(deep):
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    found = load_runs(COMMITTED)
+    steps = tables.figure3_text(figure3(found.of_sweep("deep")).assign(network=""))
+    assert steps.to_markdown(index=False) in page
+    told = claims_table(judge(found)).set_index(["sweep", "claim", "part"])
+    rows = [("fewer-steps", "5η*"), ("fewer-steps", "η*"), ("fewer-steps", "maximum at 30η*")]
+    for key in [*rows, ("ensemble", "")]:
+        row = told.loc[("deep", *key)]
+        numbers = f"{row['effect']:+.2f} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "−")
+        assert numbers in " ".join(page.split())
+        assert row["verdict"] == "supported"
+    none, batch = (at(deep, arm, *chosen_of_finalists(deep, arm)) for arm in ("none", "batch"))
+    values = 100 * (batch["test"] - none["test"])
+    low, high = stats.t.interval(0.95, 5, loc=values.mean(), scale=stats.sem(values))
+    assert f"{none['test'].mean():.2%} without BN" in page
+    assert (
+        f"{batch['test'].mean():.2%} with it, +{values.mean():.2f} [{low:.2f}, {high:.2f}]" in page
+    )
+    assert f"`deep` ({len(deep)} runs)" in page
