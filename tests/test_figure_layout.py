@@ -20,6 +20,7 @@ from test_figures import all_claims, grid, probed
 from bnexp.analysis import figures, parts, style
 from bnexp.analysis.drawing import Drawing, Saved
 from bnexp.analysis.figures import panels
+from bnexp.analysis.figures.intervals import points_scale
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.folders.runs import DIVERGED
@@ -388,3 +389,10 @@ def test_the_first_figure_is_what_came_out_arm_by_arm_and_seed_by_seed():
     assert len([line for line in difference.lines if len(line.get_xdata()) == 10]) == 3 * 2
     assert [text.get_text()[:2] for text in difference.texts[:2]] == ["+7", "+7"]
     assert drawings("twelve conditions")[0].name == "effects"
+
+
+def test_points_are_logarithmic_only_where_most_would_be_crowded():
+    for values, scale in (([0.3, -0.2, 0.5, 25.0], "symlog"), ([12.7, 21.0, 29.3], "linear")):
+        axis = Figure().subplots()
+        points_scale(axis, np.array([*values, np.nan]))
+        assert axis.get_xscale() == scale

@@ -76,11 +76,12 @@ def row(
 
 
 LINEAR = 2.0  # percentage points, up to which a scale of points stays linear
-WIDE = 5 * LINEAR  # from which on it is logarithmic beyond
+WIDE = 5 * LINEAR  # from which on it is logarithmic beyond, if the largest is
+FAR = 8.0  # times the median
 
 
 def points_scale(axis: Axes, values: np.ndarray) -> None:
-    """Makes the x axis of percentage points logarithmic beyond a few, if some are many."""
-    known = values[np.isfinite(values)]
-    if len(known) and np.abs(known).max() > WIDE:
+    """Makes the x axis of percentage points logarithmic beyond a few, if most would be crowded."""
+    known = np.abs(values[np.isfinite(values)])
+    if len(known) and known.max() > max(WIDE, FAR * float(np.median(known))):
         axis.set_xscale("symlog", linthresh=LINEAR)
