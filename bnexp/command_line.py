@@ -48,6 +48,17 @@ class Parser(argparse.ArgumentParser):
             help="a folder of your own options and modules",
         )
 
+    def add_where(self, told: str = "only runs") -> None:
+        """`--where KEY=VALUE[,VALUE]`, for `bnexp.where.settings`."""
+        self.add_argument(
+            "--where",
+            nargs="+",
+            action="extend",  # given twice, both count
+            default=[],
+            metavar="KEY=VALUE[,VALUE]",
+            help=f"{told} that have one of the values, of every key",
+        )
+
 
 def path(text: str) -> Path:
     """A path that was given: not empty, with `~` as the user's folder."""

@@ -143,3 +143,18 @@ def environment(**extra: str) -> dict[str, str]:
     """For child processes: ours, less what pytest set."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
     return kept | extra
+
+
+class Clock:
+    """Stands still unless told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

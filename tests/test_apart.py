@@ -14,13 +14,13 @@ from synthetic import rising, run, runs
 from bnexp.analysis import build, compare, load_runs, style
 from bnexp.analysis.best_rates import best_rates, doubts
 from bnexp.analysis.build import file_stems
-from bnexp.analysis.command import settings
 from bnexp.analysis.curves import after_divergence
 from bnexp.analysis.measures import MeasureError, parts
 from bnexp.analysis.report.data import curves_data
 from bnexp.folders import pack_command
 from bnexp.folders.pack import unpack
 from bnexp.folders.runs import DIVERGED, find_run_folders
+from bnexp.where import settings
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import synthetic_runs

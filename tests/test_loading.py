@@ -338,6 +338,14 @@ def test_norm_settings_tell_arms_apart_but_not_where_there_is_no_norm():
     assert list(table["arm"]) == ["none", "batch momentum=0.5", "batch momentum=0.99"]
 
 
+def test_probes_are_named_last_and_none_of_them_by_a_word():
+    short = {"trainer.steps": 10, "probes.record": ""}
+    probed = {"trainer.steps": 10, "probes.record": "activations"}
+    long = {"trainer.steps": 50, "probes.record": "activations"}
+    assert list(names(short, long)["condition"]) == ["steps=10", "steps=50"]
+    assert list(names(short, probed)["condition"]) == ["record=none", "record=activations"]
+
+
 def test_keys_with_the_same_last_part_are_named_in_full():
     table = names(*({"a.size": a, "b.size": b} for a in (1, 2) for b in (1, 2)))
     assert table["condition"].iloc[0] == "a.size=1, b.size=1"

@@ -19,21 +19,6 @@ PARTS = get_args(Part)
 PROFILED = "trainer.profile=true"
 
 
-class Clock:
-    """Stands still unless told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def watch(clock) -> Stopwatch:
     return Stopwatch(clock)

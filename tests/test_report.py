@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from browser import launched, new_tab
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -321,43 +322,16 @@ def test_a_figure_wanted_as_pdf_alone_is_saved_as_svg_too(tmp_path):
 
 # ---- the page in a browser ---------------------------------------------------------------------
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    executable = next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        if os.environ.get("BNEXP_BROWSER") == "required":
-            pytest.fail(f"no browser: none of {', '.join(names)} is installed")
-        pytest.skip(f"no browser: none of {', '.join(names)} is installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+    with launched() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
 def tab(browser: Any) -> Any:
-    """A tab that notes what is said on the console and asked of a network."""
-    opened = browser.new_page(color_scheme="light")
-    opened.said, opened.asked = [], []
-    opened.on("console", lambda message: opened.said.append(message.text))
-    opened.on("pageerror", lambda error: opened.said.append(str(error)))
-    opened.on("request", lambda request: opened.asked.append(request.url))
-    return opened
+    return new_tab(browser)
 
 
 @pytest.fixture

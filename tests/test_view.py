@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL, environment, write_npz
+from conftest import ROOT, SMALL, Clock, environment, write_npz
 from made_runs import history, made
 
 from bnexp.config import Config
@@ -29,19 +29,6 @@ from bnexp.terminal import cut, duration, size, table
 from bnexp.training import backend
 
 DATA = ("data=npz", "data.path=tiny.npz", "data.val_size=64", "data.split_seed=null")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -9,16 +9,14 @@ Examples:
     bnexp plot --strict                       exit code 1 if a run is missing
 """
 
-import re
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bnexp.command_line import Parser, one_line_errors, path, use_folders
+from bnexp.where import settings
 
 FORMATS = ("png", "svg", "pdf")
 X_AXES = ("step", "epoch", "seconds")
@@ -61,49 +59,6 @@ def parser() -> Parser:
     add("--metric", **more, help="columns of the history; default: val_accuracy val_loss")
     options.add_config_dir()
     add("--x", choices=X_AXES, default="step", help="what curves are drawn against")
-    add(
-        "--where",
-        **more,
-        default=[],
-        metavar="KEY=VALUE[,VALUE]",
-        help="only runs that have one of the values, of every key",
-    )
+    options.add_where()
     add("--strict", action="store_true", help="exit code 1 if a run is damaged, failed, unfinished")
     return options
-
-
-def settings(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """["optimizer.lr=0.1", "optimizer.lr=1"] as {"optimizer.lr": [0.1, "0.1", 1.0, "1"]}.
-
-    A key that is given twice has the values of both.
-
-    Raises:
-        ConfigError: a text that is no KEY=VALUE.
-    """
-    from bnexp.config import ConfigError
-
-    found: dict[str, list[Any]] = {}
-    for text in texts:
-        key, equals, values = text.partition("=")
-        if not (key and equals and values):
-            raise ConfigError(f"--where {text}: needs KEY=VALUE")
-        words = re.split(r",(?![^\[]*\])", values)  # not within brackets
-        found.setdefault(key, []).extend(one for word in words for one in _readings(word))
-    return found
-
-
-def _readings(word: str) -> list[Any]:
-    """What a word can stand for: a text, as an id is even of digits alone; a number, a list.
-
-    A number also as 1e-5, which YAML takes for text.
-    """
-    try:
-        value: Any = float(word)
-    except ValueError:
-        try:
-            value = yaml.safe_load(word)
-        except yaml.YAMLError:  # an open bracket
-            return [word]
-    if isinstance(value, list):
-        return [tuple(value), word]
-    return [word] if value == word else [value, word]

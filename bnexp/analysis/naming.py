@@ -134,11 +134,12 @@ SCHEDULE = tuple(
 def telling(table: pd.DataFrame, keys: Sequence[str]) -> list[str]:
     """The first keys that suffice to tell apart all that the keys tell apart.
 
-    Those of the schedule are taken last: `batch_size=2` says more than the steps that go with it.
+    Those of the schedule are taken last, as `batch_size=2` says more than the steps that go with
+    it, and after them those of probes, which change no run.
     """
     chosen: list[str] = []
     count = 1
-    for key in sorted(keys, key=SCHEDULE.__contains__):
+    for key in sorted(keys, key=lambda key: (key.startswith("probes."), key in SCHEDULE)):
         wider = table.groupby([*chosen, key], dropna=False, sort=False).ngroups
         if wider > count:
             chosen, count = [*chosen, key], wider
@@ -182,6 +183,8 @@ def value_text(value: Any) -> str:
         return "null"
     if isinstance(value, float):
         return f"{value:g}"
+    if value == "":  # a list without entries
+        return "none"
     if re.fullmatch(r"[0-9a-f]{64}", str(value)):
         return str(value)[:HASH_DIGITS]
     widths = str(value).split("-")  # of layers

@@ -119,14 +119,14 @@ class Search:
             self.notes += [f"{path}: kept, as it is no file of a run" for path in one.kept]
 
 
-def state(folder: Path) -> str:
-    """How a run stands, by its files and its lock.
+def state(folder: Path, *, locked: bool = False) -> str:
+    """How a run stands, by its files, and by its lock unless the caller holds it.
 
     Raises:
         RunError: a file is damaged, or is no run's.
     """
     runs.read_config(folder)
-    if lock.is_held(folder):
+    if not locked and lock.is_held(folder):
         return RUNNING
     result = runs.read_result(folder)
     return UNFINISHED if result is None else str(result["status"])
@@ -149,7 +149,7 @@ def removal(folder: Path, wanted: Wanted, *, locked: bool = False) -> Removal | 
     if [one.name for one in files] == [lock.FILE]:
         fresh = not locked and (lock.is_held(folder) or _is_fresh(files[0]))
         return None if fresh or foreign(folder) else Removal(folder, EMPTY, files)
-    stands = _unlocked_state(folder) if locked else state(folder)
+    stands = state(folder, locked=locked)
     if stands == RUNNING:
         return None
     if stands in wanted.states and _matches(folder, wanted.where):
@@ -161,12 +161,6 @@ def removal(folder: Path, wanted: Wanted, *, locked: bool = False) -> Removal | 
     if not (left or orphans):
         return None
     return Removal(folder, LEFT if left else ORPHANS, [*left, *orphans])
-
-
-def _unlocked_state(folder: Path) -> str:
-    runs.read_config(folder)
-    result = runs.read_result(folder)
-    return UNFINISHED if result is None else str(result["status"])
 
 
 def remove(one: Removal, wanted: Wanted) -> int:

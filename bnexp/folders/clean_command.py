@@ -25,6 +25,7 @@ from bnexp.folders.errors import RunError
 from bnexp.folders.results import DIVERGED, FAILED, FINISHED
 from bnexp.folders.state import UNFINISHED
 from bnexp.terminal import counted, size
+from bnexp.where import settings
 
 SELECTED = {
     FAILED: "runs that an exception ended",
@@ -58,14 +59,7 @@ def parser() -> Parser:
     add("folders", nargs="*", type=path, default=[Path("outputs")], help="default: outputs/")
     for state, what in SELECTED.items():
         add(f"--{state}", action="store_true", help=what)
-    add(
-        "--where",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE[,VALUE]",
-        help="of these runs only those that have one of the values, of every key",
-    )
+    options.add_where("of these runs only those")
     add(
         "--older-than",
         type=age,
@@ -87,8 +81,6 @@ def age(text: str) -> float:
 
 
 def _wanted(arguments: Namespace) -> Wanted:
-    from bnexp.analysis.command import settings
-
     given = vars(arguments)
     states = [state for state in SELECTED if given[state]]
     if FINISHED in states and not given["where"]:

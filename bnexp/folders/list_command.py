@@ -18,6 +18,7 @@ from pathlib import Path
 from bnexp.command_line import Parser, one_line_errors, path
 from bnexp.folders.state import STATES
 from bnexp.terminal import width
+from bnexp.where import settings
 
 FORMATS = ("table", "csv", "json")
 
@@ -43,14 +44,7 @@ def parser() -> Parser:
     options = Parser("bnexp list", __doc__)
     add = options.add_argument
     add("folders", nargs="*", type=path, default=[Path("outputs")], help="default: outputs/")
-    add(
-        "--where",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE[,VALUE]",
-        help="only runs that have one of the values, of every key",
-    )
+    options.add_where()
     add("--status", nargs="+", action="extend", choices=STATES, help="only runs that stand so")
     add("--sort", metavar="COLUMN", help="of the table or a setting; default: sweep and settings")
     add("--reverse", action="store_true", help="largest first")
@@ -72,7 +66,6 @@ def listed(
     Raises:
         RunError: a folder is not there, or there is no such run.
     """
-    from bnexp.analysis.command import settings
     from bnexp.analysis.loading import SWEEP, load_runs
     from bnexp.folders import listing
     from bnexp.folders.errors import RunError
