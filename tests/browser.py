@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from bnexp.analysis.presets import question
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -45,3 +47,25 @@ def new_tab(browser: Any) -> Any:
     opened.on("pageerror", lambda error: opened.said.append(str(error)))
     opened.on("request", lambda request: opened.asked.append(request.url))
     return opened
+
+
+def opened(page: Any, sweep: str) -> Any:
+    """The section of a sweep, unfolded."""
+    section = page.locator("details.sweep", has=page.get_by_role("heading", name=headings(sweep)))
+    section.evaluate("(one) => { one.open = true; }")
+    return section
+
+
+def headings(sweep: str) -> str:
+    """What a sweep's section is called."""
+    return question(sweep) or sweep
+
+
+def chart(page: Any, sweep: str) -> Any:
+    """The interactive curves of a sweep, scrolled to, so that they are drawn."""
+    if page.locator("details.sweep").count():  # a sweep that is alone is not folded
+        opened(page, sweep)
+    box = page.get_by_role("group", name=f"Interactive curves of {sweep}", exact=True)
+    box.scroll_into_view_if_needed()
+    box.locator("canvas").first.wait_for()
+    return box

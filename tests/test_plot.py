@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,10 @@ import pandas as pd
 import pytest
 from conftest import ROOT, environment
 
-from bnexp.analysis import build, memo
+from bnexp.analysis import build, memo, pieces, progress
 from bnexp.analysis.build import Options, make_report
+from bnexp.analysis.progress import Progress
+from bnexp.analysis.workers import Workers
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import plot
@@ -56,6 +60,11 @@ def figures(out: Path) -> set[str]:
     return {path.name for path in (out / "figures").iterdir()}
 
 
+PROGRESS = re.compile(
+    r"(reading runs|(judging claims and )?drawing|drawing: \d+ of \d+|writing the page)"
+)
+
+
 def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "plot.py"), *arguments],
@@ -71,15 +80,16 @@ def test_the_command_draws_the_quickstart(copied: Path):
     """As a user types it, with nothing known before."""
     drawn = command("outputs/quickstart", cwd=copied.parent)
     assert drawn.returncode == 0, drawn.stderr
-    assert drawn.stderr == ""
+    assert all(PROGRESS.fullmatch(line) for line in drawn.stderr.splitlines()), drawn.stderr
     report = copied / "quickstart" / "report"
     names = ("val_accuracy", "val_loss", "sensitivity", "steps_to_target")
     assert figures(report) == {
         f"quickstart_{name}.{kind}" for name in names for kind in ("png", "svg")
     }
     written = {path.name for path in (report / "tables").iterdir()}
-    tables = ("claims", "quickstart_summary", "quickstart_figure3")
-    assert written == {f"{name}.{kind}" for name in tables for kind in ("csv", "md", "tex")}
+    tables = ("claims", "quickstart_summary", "quickstart_figure3", "quickstart_effects")
+    data = {"quickstart_runs.csv", "quickstart_curves.csv"}
+    assert written == {f"{name}.{kind}" for name in tables for kind in ("csv", "md", "tex")} | data
     summary = pd.read_csv(report / "tables" / "quickstart_summary.csv")
     accuracies = [
         json.loads(path.read_text())["test_accuracy"]
@@ -181,7 +191,9 @@ def test_ctrl_c_leaves_in_one_line(reference: Path, tmp_path: Path):
     os.killpg(drawing.pid, signal.SIGINT)
     _, told = drawing.communicate(timeout=60)
     assert drawing.returncode == 130
-    assert told == "\nbnexp: stopped; the same command goes on from here\n"
+    *progress, empty, last = told.splitlines()
+    assert (empty, last) == ("", "bnexp: stopped; the same command goes on from here")
+    assert all(PROGRESS.fullmatch(line) for line in progress)
 
 
 def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -202,28 +214,26 @@ def test_strict_tells_by_its_exit_code(copied: Path, out: Path, monkeypatch):
     assert called(monkeypatch, *arguments, "--strict") == 1
 
 
-def test_one_sweeps_trouble_costs_no_other_its_page(reference, out: Path, monkeypatch, capsys):
+def test_one_pieces_trouble_costs_nothing_else(reference, out: Path, monkeypatch, capsys):
     """Of data that nobody thought of; an error of the program's own is not hidden."""
-    draw = build.draw_sweep
+    make = pieces.made
 
-    def troubled(runs, stem: str, *arguments) -> dict:
-        if stem == "original":
+    def troubled(runs, piece: str, stem: str, *arguments) -> dict:
+        if stem == "original" and piece.endswith(".targets"):
             raise ValueError("of an unusual kind")
-        return draw(runs, stem, *arguments)
+        return make(runs, piece, stem, *arguments)
 
-    monkeypatch.setattr(build, "draw_sweep", troubled)
-    monkeypatch.setattr(
-        build, "_results", lambda jobs: ((n, build._guarded(n, j)) for n, j in jobs.items())
-    )
-    assert make_report([reference], out, Options(metrics=("val_accuracy",))) is True
+    monkeypatch.setattr(pieces, "made", troubled)
+    make_report([reference], out, Options(metrics=("val_accuracy",), claims=False))
     printed = capsys.readouterr()
-    line = "could not be drawn (ValueError: of an unusual kind)"
+    line = "targets could not be made (ValueError: of an unusual kind)"
     assert f"original: {line}" in printed.err
-    assert "quickstart_val_accuracy.svg" in figures(out)
-    assert f"This sweep {line}" in page(out)
+    assert {"quickstart_val_accuracy.svg", "original_val_accuracy.svg"} <= figures(out)
+    assert "original_steps_to_target.svg" not in figures(out)
+    assert f"Not all of this sweep is here: {line}" in page(out)
     assert f"<li>original: {line}</li>" in page(out)
     with pytest.raises(TypeError):
-        build._guarded("original", lambda: len(3))
+        build._guarded("original", "tables", lambda: len(3))
 
 
 def test_sweeps_without_a_mean_curve_are_pages_all_the_same(tmp_path: Path, out: Path, capsys):
@@ -247,7 +257,7 @@ def test_sweeps_without_a_mean_curve_are_pages_all_the_same(tmp_path: Path, out:
                 history.write_text(history.read_text().splitlines(keepends=True)[0])
     make_report([tmp_path / "runs"], out, Options(metrics=("val_accuracy",)))
     printed = capsys.readouterr()
-    assert printed.err == ""
+    assert all(PROGRESS.fullmatch(line) for line in printed.err.splitlines())
     for name in ("at_once: 3 runs (3 diverged)", "first: 3 runs (3 diverged)", "failed: 3 runs"):
         assert name in printed.out
     assert "first_val_accuracy.svg" in figures(out)
@@ -292,7 +302,8 @@ def test_formats_metrics_and_axes(reference: Path, out: Path, monkeypatch):
 
 def test_help_has_examples_and_is_quick():
     shown = command("--help", cwd=ROOT)
-    for option in ("--out", "--format", "--metric", "--x", "--where", "--strict", "Examples:"):
+    listed = "--out --format --metric --x --where --title --no-claims --strict Examples:"
+    for option in listed.split():
         assert option in shown.stdout
     loads = "import sys, plot; plot.parser(); print(*sys.modules)"
     modules = subprocess.run(
@@ -302,14 +313,14 @@ def test_help_has_examples_and_is_quick():
 
 
 def test_what_has_not_changed_is_not_drawn_again(copied: Path, out: Path, monkeypatch):
-    results = build._results
     wanted: list[str] = []
 
-    def noted(jobs):
-        wanted[:] = jobs
-        return results(jobs)
+    class Noted(Workers):
+        def __init__(self, jobs, **how) -> None:
+            wanted[:] = sorted({name for name, _ in jobs})
+            super().__init__(jobs, **how)
 
-    monkeypatch.setattr(build, "_results", noted)
+    monkeypatch.setattr(build, "Workers", Noted)
 
     def made(**changes) -> list[str]:
         make_report([copied], out, Options(**changes))
@@ -317,6 +328,7 @@ def test_what_has_not_changed_is_not_drawn_again(copied: Path, out: Path, monkey
 
     assert made() == ["original", "quickstart"]
     assert made() == []
+    assert made(title="Another") == []
     first = page(out)
     (out / "figures" / "original_val_loss.png").unlink()
     assert made() == ["original"]
@@ -325,3 +337,67 @@ def test_what_has_not_changed_is_not_drawn_again(copied: Path, out: Path, monkey
     assert made() == ["quickstart"]
     assert made(x="epoch") == ["original", "quickstart"]
     assert page(out) != first
+
+
+def test_without_claims_none_is_judged_nor_checked(reference: Path, out: Path, monkeypatch, capsys):
+    monkeypatch.setattr(build, "judge", lambda found: pytest.fail("a claim was judged"))
+    monkeypatch.setattr(build, "check_exact", lambda: pytest.fail("an exact claim was checked"))
+    (out / ".cache" / "report.json").unlink()
+    arguments = [str(reference / "quickstart"), "--out", str(out), "--no-claims"]
+    assert called(monkeypatch, *arguments, "--title", "BN <on> our data") == 0
+    assert "claims, by" not in capsys.readouterr().out
+    assert not (out / "tables" / "claims.csv").exists()
+    assert "<h1>BN &lt;on&gt; our data</h1>" in page(out)
+    assert 'id="claims"' not in page(out)
+
+
+def test_the_terminal_leads_with_what_came_out(reference: Path, out: Path, monkeypatch, capsys):
+    called(monkeypatch, str(reference / "quickstart"), "--out", str(out), "--no-claims")
+    first, _, title, answer, *_ = capsys.readouterr().out.splitlines()
+    assert first == "quickstart: 12 runs (12 finished)"
+    assert (
+        title == "Each arm at its own best learning rate, by validation accuracy on the same seeds:"
+    )
+    assert re.match(
+        r"→ Batch Normalization reaches [\d.]+% test accuracy, no norm.* points", answer
+    )
+
+
+# ---- what is told while it takes long ------------------------------------------------------------
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SILENT", 0.05)
+    monkeypatch.setattr(progress, "EVERY", 0.05)
+
+
+def test_what_takes_long_is_told_in_lines(quick, capsys):
+    with Progress() as told:
+        told.stage("reading runs")
+        time.sleep(0.12)
+        told.stage("drawing", 3)
+        told.advance()
+        time.sleep(0.12)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "reading runs"
+    assert lines[-1] == "drawing: 1 of 3"
+
+
+def test_what_is_quick_is_not_told(capsys):
+    with Progress() as told:
+        told.stage("drawing", 3)
+    assert capsys.readouterr().err == ""
+
+
+# ---- work in other processes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_jobs_give_results_or_raise_what_went_wrong(apart: bool):
+    jobs = {"good": partial(dict, a=1), "bad": partial(int, "x")}
+    with Workers(jobs, apart=apart) as workers:
+        results = dict(workers.results())
+        assert results["good"]() == {"a": 1}
+        with pytest.raises(ValueError, match="invalid literal"):
+            results["bad"]()

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from browser import launched, new_tab
+from browser import chart, launched, new_tab, opened
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from bnexp.analysis import Runs, load_runs, style, tables
+from bnexp.analysis.answers import answer
 from bnexp.analysis.claims.model import (
     MATHEMATICS,
     NOT_RUN,
@@ -34,6 +37,7 @@ from bnexp.analysis.claims.model import (
 from bnexp.analysis.claims.table import claims_table
 from bnexp.analysis.curves import mean_curves
 from bnexp.analysis.drawing import Drawing, Saved
+from bnexp.analysis.presets import question
 from bnexp.analysis.report import Section, data, sections, verdicts, write_report
 from bnexp.analysis.report.seeds import seeds_data
 from bnexp.analysis.report.table import relative_url, runs_data
@@ -126,6 +130,10 @@ def finding(
     )
 
 
+def told_at_length(one: Finding) -> Finding:
+    return replace(one, sentence="A sentence of quite a few words about what was seen. " * 8)
+
+
 def judgements() -> list[Judgement]:
     """A claim for each verdict, one in parts that disagree, one checked exactly, one apart."""
     up, down, wide = [1.0, 1.1, 1.2] * 2, [-1.0, -1.1, -1.2] * 2, [-5.0, 1.0, 6.0] * 2
@@ -134,7 +142,7 @@ def judgements() -> list[Judgement]:
     return [
         Judgement(claim("absent"), [], "no runs"),
         Judgement(claim("exact", ""), [error]),
-        Judgement(claim("up"), [finding(up), finding(down, "other", beside=True)]),
+        Judgement(claim("up"), [finding(up), told_at_length(finding(down, "other", beside=True))]),
         Judgement(claim("down"), [finding(down)]),
         Judgement(claim("wide"), [finding(wide, IMAGE)]),
         Judgement(
@@ -149,10 +157,10 @@ def judgements() -> list[Judgement]:
     ]
 
 
-def drawn(folder: Path, kind: str) -> Saved:
+def drawn(folder: Path, kind: str, name: str = "figure") -> Saved:
     figure = Figure(figsize=(2, 1))
     figure.subplots().plot([1, 2])
-    drawing = Drawing("figure", f"Title {SCRIPT}", f"Caption {IMAGE}", figure)
+    drawing = Drawing(name, f"Title {SCRIPT}", f"Caption {IMAGE}", figure)
     return drawing.save(folder, [kind])
 
 
@@ -161,17 +169,20 @@ def section(found: Runs, sweep: str, figures: list[Saved]) -> Section:
     summary = tables.as_text(tables.summarize(runs))
     log = [f"2026-11-23T09:10:11+00:00 python -m bnexp.run name={SCRIPT}"]
     curves, seeds = data.as_json(data.curves_data(runs)), data.as_json(seeds_data(runs))
-    return Section(sweep, runs, summary, figures, log, curves=curves, seeds=seeds)
+    more = {"curves": curves, "seeds": seeds, "answer": answer(runs)}
+    return Section(sweep, runs, summary, figures, log, **more)
 
 
 @pytest.fixture(scope="module")
 def path(found: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = Path(found.runs.index[0]).parent.parent / "report"
     out.mkdir()
-    figures = [drawn(out, "svg"), drawn(out, "png")]
-    sections = [section(found, sweep, figures) for sweep in found.sweeps]
-    table = claims_table(judgements())
-    return write_report(out, found, sections, table, figures[:1], f"plot.py {SCRIPT}")
+    sections = [
+        section(found, sweep, [drawn(out, kind, f"{i}_{kind}") for kind in ("svg", "png")])
+        for i, sweep in enumerate(found.sweeps)
+    ]
+    table, overview = claims_table(judgements()), [drawn(out, "svg", "all")]
+    return write_report(out, found, sections, table, overview, f"plot.py {SCRIPT}")
 
 
 # ---- the page's data ---------------------------------------------------------------------------
@@ -229,7 +240,7 @@ def test_the_table_of_runs_has_a_row_and_a_link_each(found, tmp_path):
     page = runs_data(found, sweeps, tmp_path)
     titles = [column["title"] for column in page["columns"]]
     assert titles[:4] == ["run", "sweep", "status", "arm"]
-    assert "optimizer.lr" in titles
+    assert titles.index("test accuracy") < 8 < titles.index("optimizer.lr")
     assert len(page["urls"]) == len(found.runs)
     cells = [
         column.get("values") or [column["names"][i] for i in column["index"]]
@@ -339,21 +350,22 @@ def page(tab: Any, path: Path) -> Iterator[Any]:
     """The report, freshly opened; nothing may be said on the console or asked of a network."""
     tab.set_viewport_size({"width": 1200, "height": 900})
     tab.emulate_media(media="screen", color_scheme="light")
+    tab.goto("about:blank")
     tab.goto(path.as_uri())
-    tab.wait_for_selector(".tabulator-row")
+    tab.evaluate("localStorage.clear()")
+    tab.evaluate("setTheme('light')")
     yield tab
     assert tab.evaluate("window.pwned") is None
     assert tab.said == []
-    schemes = {urlparse(url).scheme for url in tab.asked if url != path.as_uri()}
+    asked = {url.partition("#")[0] for url in tab.asked} - {path.as_uri(), "about:blank"}
+    schemes = {urlparse(url).scheme for url in asked}
     assert schemes <= {"data", "blob"}
 
 
-def chart(page: Any, sweep: str) -> Any:
-    """The interactive curves of a sweep, scrolled to, so that they are drawn."""
-    box = page.get_by_role("group", name=f"Interactive curves of {sweep}", exact=True)
-    box.scroll_into_view_if_needed()
-    box.locator("canvas").wait_for()
-    return box
+def run_table(page: Any) -> None:
+    """Scrolls to the table of all runs, which is made only then."""
+    page.locator("#runs").scroll_into_view_if_needed()
+    page.locator(".tabulator-row").first.wait_for()
 
 
 def point_at_a_line(page: Any, box: Any, share: float = 0.5) -> str:
@@ -443,6 +455,7 @@ def test_text_of_runs_stays_text(page):
     body = page.locator("body").inner_text()
     for text in (f"ValueError: {SCRIPT}{IMAGE}", f"Title {SCRIPT}", f"Caption {IMAGE}", SWEEP):
         assert text in body
+    run_table(page)
     page.get_by_label("Filter by error").fill("<script>")
     cells = page.locator(".tabulator-row").first.inner_text()
     assert SCRIPT + IMAGE in cells
@@ -458,6 +471,7 @@ def cells_of(page: Any, title: str) -> list[str]:
 
 
 def test_a_header_sorts_numbers_by_size_with_empty_cells_last(page):
+    run_table(page)
     for order in ("ascending", "descending"):
         page.get_by_role("button", name="seconds", exact=True).click()
         page.locator(f'.tabulator-col[aria-sort="{order}"]').wait_for()
@@ -470,6 +484,7 @@ def test_a_header_sorts_numbers_by_size_with_empty_cells_last(page):
 
 
 def test_filters_narrow_the_rows_and_the_count(page, found):
+    run_table(page)
     total = len(found.runs)
     good = int(((found.runs["sweep"] == "quickstart") & (found.runs["test_accuracy"] > 0.9)).sum())
     assert 0 < good < 12
@@ -490,6 +505,7 @@ def test_filters_narrow_the_rows_and_the_count(page, found):
 
 
 def test_the_download_is_what_is_shown(page, tmp_path):
+    run_table(page)
     page.get_by_label("Filter by sweep").fill("original")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
@@ -502,6 +518,7 @@ def test_the_download_is_what_is_shown(page, tmp_path):
 
 
 def test_links_lead_to_the_runs_folders(page):
+    run_table(page)
     page.get_by_label("Filter by sweep").fill("odd")
     links = page.eval_on_selector_all(
         ".tabulator-row a:not([href^='#']), #problems a",
@@ -540,11 +557,45 @@ def test_claims_open_to_their_parts_and_absent_ones_say_what_to_run(page):
 
 
 def test_it_prints_with_the_runs_as_rows_and_the_claims_open(page):
+    page.locator(".tabulator-row").first.wait_for(state="attached")
     page.emulate_media(media="print")
     assert page.pdf(format="A4").startswith(b"%PDF")
     assert page.locator(".tabulator").is_hidden()
     assert page.locator(".printed tbody tr").count() > 12
     assert page.locator(".controls").count() == 0 or page.locator(".controls").first.is_hidden()
+
+
+def test_on_a_phone_the_numbers_of_a_table_are_there_without_scrolling_sideways(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    region = opened(page, "original").locator(".summary").first
+    assert region.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+    assert region.locator(".number").count() > 4
+    assert region.locator("caption").is_visible()
+    told = region.locator("td[data-label]:not(:empty)").evaluate_all(
+        "(all) => all.map((one) => getComputedStyle(one, '::before').content)"
+    )
+    assert '"test accuracy"' in told
+
+
+def test_a_filter_that_is_no_number_says_so(page, found):
+    run_table(page)
+    box = page.get_by_label("Filter by test accuracy")
+    for term, is_wrong in (("abc", "true"), (">", "false"), (">0.5x", "true"), ("0.9", "false")):
+        box.fill(term)
+        assert box.get_attribute("aria-invalid") == is_wrong
+        assert ("Not a number" in box.get_attribute("title")) == (is_wrong == "true")
+    box = page.get_by_label("Filter by sweep")
+    box.fill("abc")
+    assert box.get_attribute("aria-invalid") == "false"
+
+
+def test_the_rules_are_spelled_out_beside_the_claims(page):
+    rules = page.locator("#claims .rules")
+    assert rules.get_by_role("list").is_hidden()
+    rules.locator("summary").click()
+    told = rules.inner_text()
+    for word in ("R:", "95% interval", "R(x):", "E(x):", "90% interval", "±x", "No worse"):
+        assert word in told
 
 
 def test_nothing_is_wider_than_the_page(page):
@@ -554,3 +605,286 @@ def test_nothing_is_wider_than_the_page(page):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(100)
         assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+# ---- the question first --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def alone(found: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a single sweep."""
+    out = tmp_path_factory.mktemp("alone")
+    runs = found.of_sweep("quickstart")
+    pictures = [drawn(out, "svg")]
+    return write_report(out, runs, [section(runs, "quickstart", pictures)], pd.DataFrame(), [], "x")
+
+
+def test_the_first_two_screens_say_what_came_out_and_how_to_repeat_it(browser, alone):
+    opened_alone = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened_alone.goto(alone.as_uri())
+    seen = opened_alone.evaluate(
+        """() => [...document.querySelectorAll("main h1, main p, main dd, main td, main .command")]
+            .filter((one) => one.getBoundingClientRect().bottom < 1800)
+            .map((one) => one.innerText).join("\\n")"""
+    )
+    for told in (
+        question("quickstart"),
+        "Batch Normalization reaches",
+        "points",
+        "no normalization; Batch Normalization",
+        "3 seeds",
+        "95% intervals",
+        "mnist",
+        "3000 steps of 60 examples",
+        "python -m bnexp.run name=",
+    ):
+        assert told in seen, told
+
+
+def test_every_sweep_is_a_question_with_what_came_out(page, found):
+    heads = page.locator("details.sweep > summary")
+    assert heads.count() == len(found.sweeps)
+    [head] = [text for text in heads.all_inner_texts() if question("quickstart") in text]
+    assert "Batch Normalization reaches" in head
+    assert "points on 3 seeds" in head
+    assert "quickstart · mlp" in head and "mnist" in head
+    assert page.get_by_role("region", name="Summary of quickstart").is_hidden()
+
+
+# ---- what is folded ------------------------------------------------------------------------------
+
+
+def test_pictures_are_unpacked_when_their_sweep_is_opened(page):
+    inside = page.locator("details.sweep img[data-packed]")
+    assert all(source.startswith("data:") for source in inside.evaluate_all(SOURCES))
+    section = opened(page, "quickstart")
+    section.locator("img[src^=blob]").nth(1).wait_for()
+    page.wait_for_function(
+        "[...document.querySelectorAll('details[open] img')].every((one) => one.naturalWidth > 100)"
+    )
+    others = page.locator("details.sweep:not([open]) img")
+    assert all(source.startswith("data:") for source in others.evaluate_all(SOURCES))
+
+
+SOURCES = "(all) => all.map((one) => one.src)"
+
+
+def test_an_address_opens_what_it_names(page, path):
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#sweep-original?c.x=1")
+    section = page.locator("#sweep-original")
+    assert section.get_attribute("open") is not None
+    assert section.bounding_box()["y"] < 200
+
+
+def test_an_address_holds_while_what_is_above_it_is_made(page, path):
+    page.set_viewport_size({"width": 1200, "height": 2000})  # the place cannot be at the top yet
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#provenance")
+    page.locator(".tabulator-row").first.wait_for(state="attached")
+    page.evaluate("document.querySelector('.tabulator').style.marginBottom = '1500px'")
+    page.wait_for_timeout(200)
+    before = page.evaluate("scrollY")
+    page.locator("#provenance").evaluate("(one) => one.scrollIntoView()")
+    assert page.evaluate("scrollY") == pytest.approx(before, abs=2)
+    assert before > 0
+
+
+def test_a_reader_who_has_moved_is_left_alone(page, path):
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#provenance")
+    page.locator(".tabulator-row").first.wait_for(state="attached")
+    page.wait_for_timeout(200)
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(200)
+    page.evaluate("document.querySelector('main').style.paddingTop = '300px'")
+    page.wait_for_timeout(200)
+    assert page.evaluate("scrollY") == 0
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+@pytest.mark.parametrize("anchor", ["", "sweep-quickstart"])
+def test_an_address_with_the_view_of_a_chart_leads_to_the_chart(page, path, size, anchor):
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#{anchor}?c.quickstart=x:epoch")
+    plot = page.locator("[data-sweep=quickstart] canvas")
+    plot.wait_for()
+    page.wait_for_timeout(300)
+    place = plot.bounding_box()
+    assert place["y"] >= 0 and place["y"] + place["height"] <= size[1]
+    page.evaluate("location.hash = '#sweep-quickstart'")  # a plain link leads to what it names
+    page.wait_for_timeout(300)
+    assert 0 <= page.locator("#sweep-quickstart").bounding_box()["y"] < 100
+
+
+def test_claims_sweeps_and_figures_lead_to_each_other(page):
+    for link in page.locator("main a[href^='#']").all():
+        target = link.get_attribute("href")[1:]
+        if target.startswith("run-"):  # shown when asked for
+            target = "runs"
+        assert page.locator(f"[id='{target}']").count() == 1, target
+
+
+def test_what_was_written_can_be_downloaded(path):
+    links = re.findall(r'<a href="([^"]+)" download', path.read_text(encoding="utf-8"))
+    figures = [link for link in links if not link.startswith("tables/claims")]
+    assert len(figures) == 7
+    assert all((path.parent / unquote(link)).is_file() for link in figures)
+
+
+def test_a_picture_can_be_saved_where_the_page_stands_alone(page):
+    section = opened(page, "quickstart")
+    section.locator(".downloads a[href^=blob]").first.wait_for()
+    assert (
+        section.locator(".downloads a[href^=blob]").first.get_attribute("download") == "2_svg.svg"
+    )
+
+
+@pytest.mark.parametrize("by_printing", [False, True])
+def test_the_rest_of_a_long_table_comes_when_asked(browser, found, tmp_path, by_printing):
+    one = section(found, "quickstart", [])
+    many = pd.concat([one.summary] * 5, ignore_index=True)
+    long = replace(one, summary=many.assign(arm=f"{SCRIPT}{IMAGE}"))
+    page = browser.new_page()
+    page.goto(write_report(tmp_path, long.runs, [long], pd.DataFrame(), [], "x").as_uri())
+    table = page.get_by_role("region", name="Summary of quickstart")
+    assert table.locator("tbody tr").count() == 12
+    if by_printing:
+        printed(page)
+    else:
+        page.get_by_role("button", name="Show all rows").click()
+    table.locator("tbody tr").nth(19).wait_for()
+    assert page.get_by_role("button", name="Show all rows").count() == 0
+    assert table.locator("tbody tr").count() == len(many) == 20
+    assert SCRIPT in table.locator("tbody tr").nth(19).inner_text()
+    assert page.evaluate("window.pwned") is None
+
+
+# ---- controls ------------------------------------------------------------------------------------
+
+
+def test_the_theme_is_kept(page, path):
+    page.locator("#theme").click()
+    page.goto("about:blank")
+    page.goto(path.as_uri())
+    assert page.evaluate("theme()") == "dark"
+
+
+def test_a_command_is_copied(page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    name = "Copy the command that rebuilds this page"
+    page.locator("footer").get_by_role("button", name=name).click()
+    page.get_by_text("Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == f"plot.py {SCRIPT}"
+
+
+def test_on_a_phone_the_contents_are_behind_a_button(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    link = page.locator("#contents a", has_text="All runs")
+    assert link.is_hidden()
+    page.get_by_role("button", name="Contents").click()
+    link.click()
+    assert link.is_hidden()
+    assert page.locator("#runs").bounding_box()["y"] < 200
+
+
+def test_the_contents_answer_to_the_keyboard(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#contents-button").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#contents a").first.is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#contents a").first.is_hidden()
+    assert page.evaluate("document.activeElement.id") == "contents-button"
+
+
+TOUCHED = "main button, main summary, main select, nav a, nav button"
+SMALL = """(selector) => [...document.querySelectorAll(selector)]
+    .filter((one) => one.checkVisibility() && !one.closest(".tabulator, .interactive"))
+    .filter((one) => Math.min(one.offsetHeight, one.offsetWidth) < 24)
+    .map((one) => one.outerHTML)"""
+
+
+def test_what_is_touched_is_large_enough(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, "quickstart")
+    page.get_by_role("button", name="Contents").click()
+    assert page.evaluate(SMALL, TOUCHED) == []
+
+
+def test_a_wide_figure_on_a_phone_says_that_there_is_more(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    region = opened(page, "quickstart").locator(".picture").first
+    region.locator("img[src^=blob]").wait_for()
+    region.evaluate("(one) => { one.querySelector('img').style.width = '800px'; markWide(one); }")
+    hint = "getComputedStyle(document.querySelector('.picture.wide'), '::before').content"
+    assert "more at the side" in page.evaluate(hint)
+    assert region.get_attribute("tabindex") == "0"
+
+
+def printed(page: Any) -> None:
+    """Presses the button, and waits until the browser is asked to print."""
+    name = "Print every section"
+    assert page.get_by_role("button", name=name).count() == 1
+    page.evaluate(
+        "new Promise((done) => { window.print = done; document.getElementById('print').click(); })"
+    )
+    assert page.get_by_role("button", name=name).is_enabled()
+
+
+def test_printing_every_section_opens_it_and_waits_for_curves_and_pictures(page):
+    printed(page)
+    assert page.locator("main details:not([open])").count() == 0
+    assert page.locator(".interactive canvas").count() == page.locator(".interactive").count() > 2
+    assert all(source.startswith("blob:") for source in page.locator("img").evaluate_all(SOURCES))
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details.sweep[open]").count() == 0
+
+
+@pytest.mark.parametrize(("media", "width"), [("print", 700), ("screen", 1280), ("screen", 390)])
+def test_no_column_is_of_one_word_and_no_verdict_is_cut_off(page, media, width):
+    """In the widest table a sentence is not set word by word; 700 is A4 within its margins."""
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.emulate_media(media=media)
+    page.evaluate("openClaims()")
+    cut = "(all) => all.filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+    assert page.locator(".parts:visible").count() > 4
+    assert page.locator(".parts:visible").evaluate_all(cut) == 0
+    narrow = page.evaluate(
+        """() => [...document.querySelectorAll("main td, main th")]
+            .filter((one) => one.checkVisibility() && one.innerText.split(/\\s/).length > 6)
+            .filter((one) => one.clientHeight / parseFloat(getComputedStyle(one).lineHeight)
+                > one.innerText.split(/\\s/).length * .8).map((one) => one.innerText)"""
+    )
+    assert narrow == []
+    sentence = page.locator(".parts td", has_text="quite a few words").first.bounding_box()
+    assert sentence["width"] > min(width, 1000) / 2
+
+
+def axe() -> str:
+    """axe-core's script."""
+    package = find_spec("axe_playwright_python")
+    if package is None:
+        pytest.skip("axe-playwright-python is not installed")
+    return Path(str(package.origin)).with_name("axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+def test_nothing_serious_bars_the_page_from_a_reader(page, theme, width):
+    script = axe()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate(f"setTheme('{theme}')")
+    for sweep in ("quickstart", SWEEP):
+        chart(page, sweep)
+    page.locator("details.claim summary").first.click()
+    page.evaluate(script)
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")
+    serious = [
+        (one["id"], node["html"][:200])
+        for one in found["violations"]
+        for node in one["nodes"]
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 import pytest
-from browser import launched, new_tab
+from browser import chart, launched, new_tab
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -271,13 +271,6 @@ def visit(tab: Any, url: str) -> None:
     tab.goto(url)
 
 
-def chart(page: Any, sweep: str = "grid") -> Any:
-    box = page.get_by_role("group", name=f"Interactive curves of {sweep}", exact=True)
-    box.scroll_into_view_if_needed()
-    box.locator("canvas").first.wait_for()
-    return box
-
-
 def choose(box: Any, **choices: str) -> None:
     for name, value in choices.items():
         box.get_by_label(name, exact=True).select_option(value)
@@ -308,7 +301,7 @@ def ticked(box: Any, name: str) -> list[str]:
 
 
 def test_the_numbers_of_the_view_are_those_of_python(page, sweep, tmp_path):
-    box = chart(page)
+    box = chart(page, "grid")
     choose(box, metric="1", against="epoch")
     table = drawn(page, box, tmp_path)
     means = mean_curves(sweep, "val_loss")
@@ -328,7 +321,7 @@ def test_the_numbers_of_the_view_are_those_of_python(page, sweep, tmp_path):
 
 
 def test_single_seeds_are_the_runs_of_what_is_chosen(page, sweep, tmp_path):
-    box = chart(page)
+    box = chart(page, "grid")
     choose(box, show="seeds")
     box.get_by_label("Batch Normalization").uncheck()
     page.wait_for_timeout(300)
@@ -342,7 +335,7 @@ def test_single_seeds_are_the_runs_of_what_is_chosen(page, sweep, tmp_path):
 
 
 def test_a_setting_as_panel_gives_a_panel_for_each_value(page):
-    box = chart(page)
+    box = chart(page, "grid")
     choose(box, panels=LR)
     titles = box.locator(".panel-title").all_inner_texts()
     assert titles == [f"{LR} 0.1", f"{LR} 1", f"{LR} 10"]
@@ -357,7 +350,7 @@ def test_a_setting_as_panel_gives_a_panel_for_each_value(page):
 
 
 def test_a_setting_as_colour_gives_a_colour_for_each_value(page):
-    box = chart(page)
+    box = chart(page, "grid")
     choose(box, colour=LR)
     strokes = box.locator(".legend line").evaluate_all("all => all.map((e) => e.style.stroke)")
     assert len(set(strokes)) == 3
@@ -384,7 +377,7 @@ def test_a_setting_as_x_shows_what_runs_ended_with(page, found, tmp_path, result
 
 
 def test_rates_over_decades_are_on_a_logarithmic_axis_unless_told(page):
-    box = chart(page)
+    box = chart(page, "grid")
     choose(box, against=LR)
     assert box.get_by_label("log x").is_checked()
     assert "lx" not in settled(page)
@@ -395,7 +388,7 @@ def test_rates_over_decades_are_on_a_logarithmic_axis_unless_told(page):
 
 
 def test_an_option_without_runs_says_so(page):
-    box = chart(page)
+    box = chart(page, "grid")
     box.get_by_label("10", exact=True).check()
     alone = box.locator(".chip", has=page.get_by_label("10", exact=True))
     assert "without" not in alone.get_attribute("class")
@@ -405,7 +398,7 @@ def test_an_option_without_runs_says_so(page):
 
 
 def test_what_no_setting_leaves_out_stays_when_the_other_is_unticked(page):
-    box = chart(page)
+    box = chart(page, "grid")
     box.get_by_label("gaussian").uncheck()
     names = box.locator(".legend li").all_inner_texts()
     assert names
@@ -413,7 +406,7 @@ def test_what_no_setting_leaves_out_stays_when_the_other_is_unticked(page):
 
 
 def test_nothing_left_names_the_choice_and_a_click_mends_it(page):
-    box = chart(page)
+    box = chart(page, "grid")
     box.get_by_label("Batch Normalization").uncheck()
     box.get_by_label("10", exact=True).check()
     for rate in ("0.1", "1"):
@@ -431,7 +424,7 @@ def test_nothing_left_names_the_choice_and_a_click_mends_it(page):
 
 
 def test_the_address_restores_the_view_exactly(page, tab, path, tmp_path):
-    box = chart(page)
+    box = chart(page, "grid")
     choose(box, metric="1", against="epoch", show="both", colour=INIT, panels=LR)
     box.get_by_label("no normalization").uncheck()
     box.get_by_label("log x").check()
@@ -443,7 +436,7 @@ def test_the_address_restores_the_view_exactly(page, tab, path, tmp_path):
         assert part in address
     assert "ly" not in address
     visit(tab, path.as_uri() + page.evaluate("location.hash"))
-    box = chart(tab)
+    box = chart(tab, "grid")
     tab.wait_for_timeout(400)
     pd.testing.assert_frame_equal(drawn(tab, box, tmp_path), before)
     assert settled(tab) == address
@@ -451,7 +444,7 @@ def test_the_address_restores_the_view_exactly(page, tab, path, tmp_path):
 
 
 def test_an_untouched_page_has_nothing_in_its_address(page):
-    chart(page)
+    chart(page, "grid")
     chart(page, "m")
     page.locator("#runs-table").scroll_into_view_if_needed()
     page.wait_for_selector(".tabulator-row")
@@ -459,7 +452,7 @@ def test_an_untouched_page_has_nothing_in_its_address(page):
 
 
 def test_a_plain_link_keeps_the_view_and_another_view_replaces_it(page):
-    box = chart(page)
+    box = chart(page, "grid")
     choose(box, show="seeds")
     settled(page)
     page.evaluate("location.hash = '#runs'")
@@ -482,7 +475,7 @@ def test_what_an_address_names_and_is_not_there_is_as_at_first(tab, path):
 
 
 def test_a_zoom_by_dragging_is_kept_and_taken_back(page):
-    box = chart(page)
+    box = chart(page, "grid")
     area = box.locator(".u-over").bounding_box()
     middle = area["y"] + area["height"] / 2
     page.mouse.move(area["x"] + 0.25 * area["width"], middle)
@@ -518,7 +511,7 @@ def picked_lines(page: Any, sweep: str = "grid") -> list[str]:
 
 
 def test_a_run_is_shown_with_its_curve_settings_and_among_its_group(page, sweep):
-    box = chart(page)
+    box = chart(page, "grid")
     name = sweep.runs.index[4]
     shown = show(page, name)
     assert f"Run {name}" in shown.inner_text()
@@ -555,12 +548,14 @@ def test_two_picked_runs_list_just_the_settings_that_differ(page, sweep):
     box = page.locator("#picked")
     box.get_by_text("Two runs side by side").wait_for()
     page.wait_for_timeout(300)
-    rows = box.locator(".differing tr").all_inner_texts()
+    rows = box.locator(".differing tr, .following tr:has(td)").all_inner_texts()
     a, b = sweep.runs.loc[one], sweep.runs.loc[other]
     keys = [key for key in sweep.runs if "." in key] + ["seed"]
     differing = [key for key in keys if a[key] != b[key] and not (a[key] is b[key] is None)]
     assert {row.split("\t")[0] for row in rows} == set(differing)
     assert len(rows) == len(differing) > 3
+    assert box.locator(".following tr").all_inner_texts()[0].strip() == "follows from init"
+    assert STDDEV in box.locator(".following").inner_text()
     lines = page.evaluate("charts.find((one) => one.sweep === 'picked runs').lines.length")
     assert lines == 2
     assert settled(page).endswith(f"runs={one},{other}")
@@ -578,6 +573,25 @@ def test_a_row_of_the_table_picks_its_run_and_a_box_a_second(page, found):
     page.locator("#picked").get_by_text("Two runs side by side").wait_for()
     assert settled(page) == f"#?runs={first},{second}"
     assert {first, second} <= set(found.runs.index)
+
+
+def test_what_a_row_shows_comes_into_view_and_a_third_run_lets_the_first_go(page):
+    page.locator("#runs-table").scroll_into_view_if_needed()
+    rows = page.locator(".tabulator-row")
+    rows.first.wait_for()
+    rows.nth(1).locator(".tabulator-cell").nth(3).click()
+    plot = page.locator("#picked canvas")
+    plot.wait_for()
+    page.wait_for_timeout(300)
+    place = plot.bounding_box()
+    assert place["y"] >= 0 and place["y"] + place["height"] <= 900
+    first = rows.nth(1).locator("a").first.inner_text()
+    for row in (2, 3):
+        rows.nth(row).locator("input").check()
+        page.wait_for_timeout(200)
+    told = page.locator("#picked")
+    told.get_by_text(f"Only two are compared: run {first} was let go.").wait_for()
+    assert first not in told.get_by_role("link").all_inner_texts()
 
 
 def test_filters_and_order_of_the_table_are_in_the_address(page, tab, path):
@@ -598,7 +612,7 @@ def test_filters_and_order_of_the_table_are_in_the_address(page, tab, path):
 
 
 def test_a_click_on_a_line_names_its_runs_or_picks_its_run(page, sweep):
-    box = chart(page)
+    box = chart(page, "grid")
     point = """async () => {
       const chart = await boxOf('grid').chart;
       const [own] = chart.plots;
@@ -617,13 +631,29 @@ def test_a_click_on_a_line_names_its_runs_or_picks_its_run(page, sweep):
     page.locator("#picked canvas").wait_for()
     page.wait_for_timeout(300)
     assert len(picked_lines(page)) == 1
+    assert f"Run {picked_lines(page)[0]} is picked" in box.locator(".readout").inner_text()
+
+
+def test_a_double_click_shows_all_and_names_no_runs(page):
+    box = chart(page, "grid")
+    zoom(page, [200, 700])
+    point = """async () => {
+      const { plots: [own] } = await boxOf('grid').chart;
+      const { left, top } = own.plot.over.getBoundingClientRect();
+      const [{ x, y }] = own.lines;
+      return [left + own.plot.valToPos(x[4], 'x'), top + own.plot.valToPos(y[4], 'y')];
+    }"""
+    page.mouse.dblclick(*page.evaluate(point))
+    assert settled(page) == ""
+    page.wait_for_timeout(400)
+    assert box.locator(".readout").inner_text() == ""
 
 
 # ---- keyboard, theme, size, print --------------------------------------------------------------
 
 
 def test_arrow_keys_go_along_curves_and_say_what_is_there(page):
-    box = chart(page)
+    box = chart(page, "grid")
     box.get_by_role("application").focus()
     readout = box.locator(".readout")
     page.keyboard.press("ArrowRight")
@@ -644,7 +674,7 @@ def test_arrow_keys_go_along_curves_and_say_what_is_there(page):
 
 
 def test_theme_and_size_leave_the_view_as_it_is(page):
-    box = chart(page)
+    box = chart(page, "grid")
     choose(box, show="both", panels=LR)
     zoom(page, [200, 700])
     before = settled(page)
@@ -674,7 +704,7 @@ def test_print_has_a_still_picture_on_white(page):
     from PIL import Image
 
     page.emulate_media(color_scheme="dark")
-    box = chart(page)
+    box = chart(page, "grid")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     source = box.locator("img.printed-picture").get_attribute("src")
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
@@ -689,7 +719,7 @@ def test_print_has_a_still_picture_on_white(page):
 
 
 def test_the_picture_can_be_taken_away(page, tmp_path):
-    box = chart(page)
+    box = chart(page, "grid")
     with page.expect_download() as download:
         box.get_by_role("button", name="PNG").click()
     assert download.value.suggested_filename == "grid_val_accuracy.png"

@@ -6,6 +6,7 @@ Examples:
     bnexp plot outputs/a outputs/b --out comparison
     bnexp plot outputs/fig1 --x seconds --metric val_loss --format pdf
     bnexp plot --where norm=batch optimizer.lr=0.1,1 'model.hidden=[100,100]'
+    bnexp plot outputs/mine --title "BN on our data" --no-claims
     bnexp plot --strict                       exit code 1 if a run is missing
 """
 
@@ -40,6 +41,8 @@ def main(given: Sequence[str] | None = None) -> None:
                 arguments.metric or ["val_accuracy", "val_loss"],
                 arguments.x,
                 list(map(str, arguments.config_dir)),
+                arguments.title,
+                not arguments.no_claims,
             ),
             where=where,
             command=shlex.join(["bnexp", "plot", *words]),
@@ -58,6 +61,8 @@ def parser() -> Parser:
     add("--format", **more, choices=FORMATS, help="of the figures; default: png svg")
     add("--metric", **more, help="columns of the history; default: val_accuracy val_loss")
     options.add_config_dir()
+    add("--title", default="", metavar="TEXT", help="of the page; default: what the runs ask")
+    add("--no-claims", action="store_true", help="judge no claims of the paper, which is quicker")
     add("--x", choices=X_AXES, default="step", help="what curves are drawn against")
     options.add_where()
     add("--strict", action="store_true", help="exit code 1 if a run is damaged, failed, unfinished")

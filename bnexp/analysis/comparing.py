@@ -2,14 +2,15 @@
 
 import pandas as pd
 
-from bnexp.analysis.loading import Runs
+from bnexp.analysis.loading import SEED, Runs
 from bnexp.analysis.measures import ENDED, MeasureError, by_seed, worth
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import NO_ESTIMATE, p_value, paired_difference, rule_r
 from bnexp.config import nearest
 from bnexp.folders.runs import DIVERGED
 
-COLUMNS = (CONDITION, ARM, "n", "diverged", "difference", "sd", "low", "high", "p", "verdict")
+COLUMNS = (CONDITION, ARM, "n", "diverged", "value", "baseline_value", "difference", "sd", "low",
+           "high", "p", "verdict")  # fmt: skip
 
 
 def compare(runs: Runs, metric: str = "test_accuracy", baseline: str = "none") -> pd.DataFrame:
@@ -25,8 +26,8 @@ def compare(runs: Runs, metric: str = "test_accuracy", baseline: str = "none") -
 
     Returns:
         A row per condition and arm: condition, arm, n (seeds that both have), diverged (runs of
-        both), difference, sd, low, high, p (two-sided) and verdict (rule R on "higher than the
-        baseline"). No row if no run has ended.
+        both), value and baseline_value (means over these seeds), difference, sd, low, high, p
+        (two-sided) and verdict (rule R on "higher than the baseline"). No row if no run has ended.
 
     Raises:
         MeasureError: there is no such arm or metric, or a seed has more than one run of the same
@@ -36,6 +37,7 @@ def compare(runs: Runs, metric: str = "test_accuracy", baseline: str = "none") -
         return pd.DataFrame(columns=list(COLUMNS))
     _check(runs, metric, baseline)
     table = worth(runs.runs[runs.runs["status"].isin(ENDED)])
+    table = table[[CONDITION, ARM, SEED, "status", metric]]  # each part is a copy of all it has
     rows = []
     for condition, members in table.groupby(CONDITION, sort=False):
         theirs = members[members[ARM] == baseline]
@@ -54,6 +56,8 @@ def _compared(ours: pd.DataFrame, theirs: pd.DataFrame, metric: str) -> dict[str
     return {
         "n": effect.n,
         "diverged": sum(int((arm["status"] == DIVERGED).sum()) for arm in (ours, theirs)),
+        "value": float(values[both].mean()),
+        "baseline_value": float(others[both].mean()),
         "difference": effect.mean,
         "sd": effect.sd,
         "low": effect.low,

@@ -163,6 +163,8 @@ def _first_two(kinds: Sequence[str]) -> tuple[str, str]:
 
 def trial_of(runs: Runs) -> trials.Trial | None:
     """The trial whose runs these are: of one folder, or of one sweep of a pack; None: no trial."""
+    if isinstance(runs, Evidence):
+        return runs.trial
     folders = {Path(str(run)).parent for run in runs.runs.index}
     return _read(folders.pop()) if len(folders) == 1 else None
 

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import PurePath
 from typing import Any
 
 from bnexp.analysis.evidence import Evidence
@@ -147,6 +148,13 @@ def smaller(preset: str) -> str:
     """
     found = re.search(r"\bSmaller (.*?\.)(?= |$)", comment("experiment", preset))
     return f"The preset is smaller {found[1]}" if found else ""
+
+
+def question(sweep: str) -> str:
+    """What a preset asks: the first sentence of what it says of itself; "" of other sweeps."""
+    name = PurePath(sweep).name
+    text = comment("experiment", name) if is_preset(name) else ""
+    return re.split(r"(?<=[.?])\s", text, maxsplit=1)[0].rstrip(".")
 
 
 def claimable(runs: Evidence, preset: str) -> list[str]:

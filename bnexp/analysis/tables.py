@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis import measures
+from bnexp.analysis.judged import with_comparisons
 from bnexp.analysis.loading import UNFINISHED, Runs
 from bnexp.analysis.measures import ENDED
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.analysis.statistics import Estimate, bootstrap_interval
+from bnexp.analysis.statistics import MIN_SEEDS, Estimate, bootstrap_interval
+from bnexp.analysis.targets import targets
 from bnexp.folders.runs import DIVERGED, FINISHED, STATUSES, write_atomically
 
-TARGETS = (0.90, 0.95, 0.97)
 METRICS = ("test_accuracy", "final_val_accuracy", "best_val_accuracy", "test_log_loss")
 KEYS = (CONDITION, ARM, "status", "trainer.steps")
 FIGURES = ("n", "mean", "sd", "low", "high")
+STEPS_TO = "steps_to_"
 
 
 def summarize(runs: Runs) -> pd.DataFrame:
@@ -23,11 +25,13 @@ def summarize(runs: Runs) -> pd.DataFrame:
 
     Columns: condition, arm, n (runs), a count per status, `<metric>_{n,mean,sd,low,high}`
     (95% Student-t over the runs that ended; a diverged one's accuracy is chance's, and where a loss
-    is missing there is no mean; see `measures.estimate`), and for each target accuracy
-    `steps_to_90_{median,low,high,reached}`: a median that lies among runs that never got there
-    is infinite; low and high are its 95% bootstrap interval. Runs that have not ended do not count.
+    is missing there is no mean; see `measures.estimate`), and for each target accuracy that fits
+    these runs (see `targets`) `steps_to_90_{median,low,high,reached}`: a median that lies among
+    runs that never got there is infinite; low and high are its 95% bootstrap interval. Runs that
+    have not ended do not count. Of a trial first what it judges, comparison by comparison.
     """
-    reached = {target: measures.reached(runs, target) for target in TARGETS}
+    goals, runs = targets(runs), with_comparisons(runs)
+    reached = {target: measures.reached(runs, target) for target in goals}
     rows = []
     table = measures.worth(runs.runs)
     table = table[[key for key in (*KEYS, *METRICS) if key in table]]  # a group copies all it has
@@ -38,8 +42,8 @@ def summarize(runs: Runs) -> pd.DataFrame:
         for metric in METRICS:
             estimate = measures.estimate(ended, metric)
             row |= {f"{metric}_{name}": getattr(estimate, name) for name in FIGURES}
-        for target in TARGETS:
-            row |= _steps_to(target, reached[target][ended.index])
+        for target, steps in reached.items():
+            row |= _steps_to(target, steps[ended.index])
         row["budget"] = int(group["trainer.steps"].max())
         rows.append(row)
     return pd.DataFrame(rows)
@@ -50,7 +54,7 @@ ENDINGS = (*STATUSES, UNFINISHED)
 
 def _steps_to(target: float, steps: pd.Series) -> dict[str, float]:
     low, high = bootstrap_interval(steps)
-    name = f"steps_to_{100 * target:.0f}"
+    name = f"{STEPS_TO}{100 * target:g}"
     return {
         f"{name}_median": float(np.median(steps)) if len(steps) else np.nan,
         f"{name}_low": low,
@@ -71,9 +75,10 @@ def as_text(summary: pd.DataFrame) -> pd.DataFrame:
         ("test_log_loss", "test log loss"),
     ):
         shown[name] = [_plus_minus(row, metric) for _, row in summary.iterrows()]
-    for target in TARGETS:
-        key = f"steps_to_{100 * target:.0f}"
-        shown[f"steps to {target:.0%}"] = [_steps(row, key) for _, row in summary.iterrows()]
+    for column in summary.columns:
+        if column.startswith(STEPS_TO) and column.endswith("_median"):
+            key = column.removesuffix("_median")
+            shown[f"{key.replace('_', ' ')}%"] = [_steps(row, key) for _, row in summary.iterrows()]
     shown["ended"] = [_endings(row) for _, row in summary.iterrows()]
     return shown if shown[CONDITION].any() else shown.drop(columns=CONDITION)
 
@@ -83,7 +88,7 @@ def _plus_minus(row: pd.Series, metric: str) -> str:
     if estimate.n == 0:
         return f"– ({row[DIVERGED]} diverged)" if row[DIVERGED] else "–"
     told = f" (n = {estimate.n})" if estimate.n < row["n"] else ""
-    if estimate.n == 1:
+    if estimate.n < MIN_SEEDS:
         return f"{estimate.mean:.4f}{told}"
     return f"{estimate.mean:.4f} ± {estimate.half_width:.4f}{told}"
 

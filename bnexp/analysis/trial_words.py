@@ -1,6 +1,7 @@
 """What a trial shows, in words: for the terminal, the page and tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,46 +19,128 @@ WORDS = {
 }
 
 
-def sentences(trial: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
-    """What came out, for a reader who has seen nothing else: a few lines a part."""
-    lines: list[str] = []
-    for one in trial["trials"]:
-        for part in one["parts"]:
-            chosen = table[
-                (table["condition"] == one["condition"])
-                & (table["part"] == part["part"])
-                & (table["choose_by"] == part["choose_by"])
-            ]
-            if lines:
-                lines.append("")
-            lines += _part_lines(one, part, chosen)
-    return [*lines, *(f"smaller: {note}" for note in trial["plan"].get("notes", ()))]
+@dataclass(frozen=True)
+class Comparison:
+    """What one arm shows beside the baseline.
+
+    Attributes:
+        verdict: in a sentence; empty: the numbers are those of the comparison before.
+        how: which runs are compared.
+        lines: a measure each.
+    """
+
+    verdict: str
+    how: str
+    lines: Sequence[str] = ()
 
 
-def _part_lines(
-    one: Mapping[str, Any], part: Mapping[str, Any], table: pd.DataFrame
-) -> Iterator[str]:
-    title = ", ".join(word for word in (one["condition"], part["part"]) if word)
-    yield f"{title} (chosen by {part['choose_by']})"
+@dataclass(frozen=True)
+class Part:
+    """What came out of one part of a trial, chosen by one criterion.
+
+    Attributes:
+        condition, name, choose_by: which part.
+        title: all three.
+        alike: of each arm, whether it and the baseline were tuned at all.
+        comparisons: each arm with the baseline, each with its own choice first.
+        chosen: each arm and what it chose, in words.
+        rows: of the table of effects.
+    """
+
+    condition: str
+    name: str
+    choose_by: str
+    title: str
+    alike: Mapping[str, str]
+    comparisons: Sequence[Comparison]
+    chosen: Sequence[tuple[str, str]]
+    rows: pd.DataFrame
+
+
+def parts_of(trial: Mapping[str, Any], table: pd.DataFrame) -> list[Part]:
+    """The trial's parts in their order; `table` is that of `trials.effects`."""
+    return [
+        _part(one, part, table[_is_of(table, one, part)])
+        for one in trial["trials"]
+        for part in one["parts"]
+    ]
+
+
+def _is_of(table: pd.DataFrame, one: Mapping[str, Any], part: Mapping[str, Any]) -> pd.Series:
+    return (
+        (table["condition"] == one["condition"])
+        & (table["part"] == part["part"])
+        & (table["choose_by"] == part["choose_by"])
+    )
+
+
+def _part(one: Mapping[str, Any], part: Mapping[str, Any], table: pd.DataFrame) -> Part:
+    name = part["part"].replace("_", " ")
+    title = ", ".join(filter(None, [one["condition"], name]))
+    chosen = [
+        (arm, f"{settings_words(record)}{_of_how_many(record)}")
+        for arm, record in part["arms"].items()
+    ]
+    compared = list(_comparisons(part, table))
+    baseline, *others = part["arms"]
+    return Part(
+        one["condition"],
+        part["part"],
+        part["choose_by"],
+        f"{title} (chosen by {part['choose_by']})",
+        {arm: tuned_words(part, arm, baseline) for arm in others},
+        compared,
+        chosen,
+        table,
+    )
+
+
+def _comparisons(part: Mapping[str, Any], table: pd.DataFrame) -> Iterator[Comparison]:
     shown: list[tuple[Any, ...]] = []
     for (at, arm), rows in table.groupby(["at", "arm"], sort=False):
         numbers = (arm, *rows["effect"], *rows["value"])
         if at and numbers in shown:
-            yield f"  both with the choice of {at}: the same runs"
+            yield Comparison("", f"both with the choice of {at}: the same runs")
             continue
         shown.append(numbers)
-        yield from _arm_lines(part, str(at), str(arm), rows)
-    for arm, record in part["arms"].items():
-        yield f"  {arm} chose {settings_words(record)}{_of_how_many(record)}"
+        yield _compared(part, str(at), str(arm), rows)
 
 
-def _arm_lines(part: Mapping[str, Any], at: str, arm: str, rows: pd.DataFrame) -> Iterator[str]:
+def _compared(part: Mapping[str, Any], at: str, arm: str, rows: pd.DataFrame) -> Comparison:
     baseline, n = rows["baseline"].iloc[0], rows["n"].iloc[0]
     how = f"both with the choice of {at}" if at else "each with its own choice"
-    yield f"→ {verdict_words(rows, '' if at else tuned_words(part, arm, baseline))}"
-    yield f"  {arm} against {baseline}, {how}, on {n} fresh seed{'' if n == 1 else 's'}:"
-    for _, row in rows.iterrows():
-        yield f"  - {line(row)}"
+    return Comparison(
+        verdict_words(rows, "" if at else tuned_words(part, arm, baseline)),
+        f"{arm} against {baseline}, {how}, on {n} fresh seed{'' if n == 1 else 's'}",
+        [line(row) for _, row in rows.iterrows()],
+    )
+
+
+def smaller(trial: Mapping[str, Any]) -> list[str]:
+    """In what the trial was made smaller than the protocol's, to fit a budget."""
+    return list(trial["plan"].get("notes", ()))
+
+
+def sentences(trial: Mapping[str, Any], table: pd.DataFrame) -> list[str]:
+    """What came out, as lines for the terminal: a few for each part."""
+    lines: list[str] = []
+    for part in parts_of(trial, table):
+        lines += [""] if lines else []
+        lines += _part_lines(part)
+    return [*lines, *(f"smaller: {note}" for note in smaller(trial))]
+
+
+def _part_lines(part: Part) -> Iterator[str]:
+    yield part.title
+    for one in part.comparisons:
+        if not one.verdict:
+            yield f"  {one.how}"
+            continue
+        yield f"→ {one.verdict}"
+        yield f"  {one.how}:"
+        yield from (f"  - {told}" for told in one.lines)
+    for arm, told in part.chosen:
+        yield f"  {arm} chose {told}"
 
 
 def tuned_words(part: Mapping[str, Any], arm: str, baseline: str) -> str:

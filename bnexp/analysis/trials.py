@@ -97,6 +97,18 @@ def effects(trial: Mapping[str, Any], runs: Runs) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def of_choices(part: Mapping[str, Any]) -> dict[str, dict[str, dict[str, str]]]:
+    """The run ids that one part of a trial compares, by seed.
+
+    Returns:
+        By whose combination all arms have (empty: each its own), then by arm.
+    """
+    arms = part["arms"]
+    compared = {"": {arm: record["report"] for arm, record in arms.items()}}
+    compared |= {arm: record["matched"] for arm, record in arms.items() if "matched" in record}
+    return compared | {at_factor(arms, one): one["report"] for one in part.get("factors", [])}
+
+
 def _part_rows(
     condition: str,
     part: Mapping[str, Any],
@@ -104,16 +116,12 @@ def _part_rows(
     table: pd.DataFrame,
     places: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    arms = part["arms"]
-    compared = {"": {arm: record["report"] for arm, record in arms.items()}}
-    compared |= {arm: record["matched"] for arm, record in arms.items() if "matched" in record}
-    compared |= {at_factor(arms, one): one["report"] for one in part.get("factors", [])}
     times = {
         column: crossings(runs, part["target"], column)
         for column in (STEP, SECONDS)
         if part["target"] is not None
     }
-    for at, of_arms in compared.items():
+    for at, of_arms in of_choices(part).items():
         tables = {
             arm: table.loc[[places[run] for run in ids.values() if run in places]]
             for arm, ids in of_arms.items()

@@ -168,9 +168,9 @@ def _to_maximum(
     sentence = (
         f"To the baseline's own maximum ({percent(goal.mean())} validation accuracy; {base.told}) "
         f"{arm.arm} ({arm.told}) takes {ours.first.median():.4g} steps, the baseline "
-        f"{theirs.first.median():.4g} (medians), {times(compared.effect.mean)} as many: log2 "
-        f"{shown(compared.effect)}.{never(ours, theirs, arm.arm, base.arm)}{deaths(base, arm)}"
-        f"{told}"
+        f"{theirs.first.median():.4g} (medians); paired by seed {times(compared.effect.mean)} as "
+        f"many: log2 {shown(compared.effect)}."
+        f"{never(ours, theirs, arm.arm, base.arm)}{deaths(base, arm)}{told}"
     )
     measure = f"steps to the baseline's maximum, none / BN, against a factor of {2**null:g}"
     return by_speed(part, measure, compared, sentence, null=null)

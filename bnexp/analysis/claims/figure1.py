@@ -80,8 +80,8 @@ def steps_to(
     unit = "steps" if column == STEP else "training seconds"
     sentence = (
         f"To {target:.0%} validation accuracy: {a.first.median():.4g} {unit} with {ours.arm} and "
-        f"{b.first.median():.4g} with {theirs.arm} (medians) {how(theirs, ours)}, "
-        f"{times(compared.effect.mean)} as many with {theirs.arm}: log2 "
+        f"{b.first.median():.4g} with {theirs.arm} (medians) {how(theirs, ours)}; "
+        f"paired by seed {times(compared.effect.mean)} as many with {theirs.arm}: log2 "
         f"{shown(compared.effect)}.{never(a, b, ours.arm, theirs.arm)}{deaths(theirs, ours)}"
     )
     measure = f"{unit} to {target:.0%} validation accuracy, {theirs.arm} / {ours.arm}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import matplotlib
 import pandas as pd
@@ -13,7 +14,7 @@ from bnexp.analysis.loading import Runs
 
 METRICS = ("val_accuracy", "val_loss")
 
-__all__ = ["METRICS", "Wanted", "claims_figures", "sweep_figures"]
+__all__ = ["METRICS", "Wanted", "claims_figures", "drawn_by", "sweep_figures"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,13 @@ class Wanted:
 def sweep_figures(runs: Runs, metrics: Sequence[str] = METRICS, x: str = "step") -> list[Drawing]:
     """Every figure that the runs of one sweep allow."""
     wanted = Wanted(metrics, x)
+    return [one for module in parts.modules("figures") for one in drawn_by(module, runs, wanted)]
+
+
+def drawn_by(module: ModuleType, runs: Runs, wanted: Wanted) -> list[Drawing]:
+    """The figures of one file."""
     with matplotlib.rc_context(style.RC):
-        modules = parts.modules("figures")
-        return [_fitted(one) for module in modules for one in parts.called(module, runs, wanted)]
+        return [_fitted(one) for one in parts.called(module, runs, wanted)]
 
 
 def claims_figures(claims: pd.DataFrame) -> list[Drawing]:

@@ -11,24 +11,25 @@ from bnexp.analysis import best_rates, style
 from bnexp.analysis.curves import after_divergence, mean_curves
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, panels, ranges, words
+from bnexp.analysis.judged import HOW, comparisons, ended_trial, judged
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import MIN_SEEDS
 from bnexp.folders.runs import DIVERGED
 
+EARLY = "trainer.early_steps"
 PLACE = 20  # among the figures of a sweep
 
 
 def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
     """A metric against steps, epochs or seconds; none if no run has been evaluated.
 
-    Where there are more conditions than panels, each arm is drawn at its best learning rate.
+    Of a trial, what it judges. Of other runs each arm at its best learning rate where there are
+    more conditions than panels.
     """
-    if runs.history.empty or runs.history[metric].isna().all():
+    shown, how = _shown(runs)
+    if shown.history.empty or shown.history[metric].isna().all():
         return
-    shown, how = best_rates.tuned_runs(runs)
-    if best_rates.rate_varies(runs) and len(panels.conditions_of(runs)) <= panels.MAX_PANELS:
-        shown, how = runs, "learning rates as titled"
     conditions = panels.conditions_of(shown)
     drawn = conditions[: panels.MAX_PANELS]
     means = mean_curves(shown, metric)
@@ -37,6 +38,15 @@ def curves(runs: Runs, metric: str, x: str = "step") -> Iterator[Drawing]:
     cut = _cut(means, metric, figure.axes[0])
     caption = _caption(shown, cut, conditions, how, metric)
     yield Drawing(metric, title, caption, figure, _alt(shown, means, conditions, metric, x))
+
+
+def _shown(runs: Runs) -> tuple[Runs, str]:
+    """The runs that are drawn, and how a caption says which they are."""
+    if record := ended_trial(runs):
+        return judged(runs, comparisons(record)), HOW
+    if best_rates.rate_varies(runs) and len(panels.conditions_of(runs)) <= panels.MAX_PANELS:
+        return runs, "learning rates as titled"
+    return best_rates.tuned_runs(runs)
 
 
 def _caption(runs: Runs, cut: str, conditions: list[str], how: str, metric: str) -> str:
@@ -83,6 +93,9 @@ def _draw(runs: Runs, curves: pd.DataFrame, conditions: list[str], metric: str, 
     condition_of = history["run"].map(runs.runs[CONDITION])
     spans = history[x].groupby(condition_of).agg(["min", "max"]).reindex(conditions, fill_value=1)
     figure, axes = panels.grid(conditions, reach=list(spans["max"]))
+    if evaluated_early(runs, history[x]):
+        for axis in axes:
+            axis.set_xscale("log")
     ranges.room_x(axes, spans.to_numpy())
     seen = pd.concat([history[metric], curves["mean"]])
     ranges.limits(axes[0], metric, seen)
@@ -102,6 +115,12 @@ def _draw(runs: Runs, curves: pd.DataFrame, conditions: list[str], metric: str, 
     panels.label_axes(axes, style.X_LABELS[x], style.metric_label(metric))
     panels.legend(figure, arms, *panels.crosses(runs))
     return figure
+
+
+def evaluated_early(runs: Runs, x: pd.Series) -> bool:
+    """Whether all runs were evaluated more often early on, which a linear axis would not show."""
+    column = runs.runs.get(EARLY, pd.Series(0, index=runs.runs.index))
+    return bool((column.fillna(0) > 0).all() and x.min() > 0)
 
 
 def _seeds(

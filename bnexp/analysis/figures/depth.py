@@ -1,6 +1,7 @@
 """Accuracy against depth."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, intervals, panels, ranges, words
+from bnexp.analysis.judged import HOW, ended_trial, judged, own_choices
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION
@@ -22,8 +24,7 @@ APART = 0.12  # layers, between two arms
 
 def depth(runs: Runs) -> Iterator[Drawing]:
     """Best-rate validation accuracy against the number of hidden layers; none unless it varies."""
-    at_best, how = best_rates.tuned_runs(runs)
-    shown = best_rates.without_rate(at_best, (LR, HIDDEN))
+    shown, how = _shown(runs)
     depths = measures.depth(shown.runs).groupby(shown.runs[CONDITION]).nunique()
     if depths.max() < 2:  # different networks may have different depths: not that
         return
@@ -33,7 +34,7 @@ def depth(runs: Runs) -> Iterator[Drawing]:
     conditions = panels.conditions_of(shown)
     drawn = conditions[: panels.MAX_PANELS]
     caption = (
-        f"Final validation accuracy by number of hidden layers: {panels.seeds(at_best)} (dots) and "
+        f"Final validation accuracy by number of hidden layers: {_seeds(shown)} (dots) and "
         f"their mean with a 95% Student-t interval; {how}. A diverged run counts as "
         f"{measures.chance_text(shown.runs)}."
         f"{intervals.cut(t_interval(one) for _, one in groups)}"
@@ -41,6 +42,23 @@ def depth(runs: Runs) -> Iterator[Drawing]:
     )
     figure = _draw(table, drawn, panels.arms_of(shown))
     yield Drawing("depth", "Accuracy by depth", caption, figure, _alt(table))
+
+
+def _shown(runs: Runs) -> tuple[Runs, str]:
+    """Runs whose conditions do not tell depths apart, and how a caption says which they are."""
+    record = ended_trial(runs)
+    if record is None:
+        at_best, how = best_rates.tuned_runs(runs)
+        return best_rates.without_rate(at_best, (LR, HIDDEN)), how
+    shown = judged(runs, own_choices(record))
+    parts = {(part["part"], part["choose_by"]) for one in record["trials"] for part in one["parts"]}
+    if len(parts) > 1:
+        return shown, HOW
+    return replace(shown, runs=shown.runs.assign(**{CONDITION: ""})), HOW
+
+
+def _seeds(runs: Runs) -> str:
+    return panels.seeds(replace(runs, runs=runs.runs.assign(**{CONDITION: runs.runs[HIDDEN]})))
 
 
 def _alt(table: pd.DataFrame) -> str:

@@ -15,9 +15,10 @@ from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.evidence import trial_of
 from bnexp.analysis.figures import Wanted, intervals, panels, ranges, words
 from bnexp.analysis.figures.layout import Sheet
+from bnexp.analysis.judged import own_choices
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import TEST
-from bnexp.analysis.naming import ARM, CONDITION, value_text
+from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import NO_ESTIMATE, Estimate, paired_difference, t_interval
 
 PLACE = 0  # among the figures of a sweep: the first
@@ -55,42 +56,14 @@ def of_trial(runs: Runs, record: Mapping[str, Any]) -> list[Group]:
     """The report runs of a trial, each arm with its own choice: a group a condition and part."""
     table = measures.ended(runs)
     places = {Path(str(run)).name: run for run in table.index}
-    parts = [(one["condition"], part) for one in record["trials"] for part in one["parts"]]
-    keys = [(condition, part["part"], part["choose_by"]) for condition, part in parts]
-    groups = []
-    for key, (_, part) in zip(keys, parts, strict=True):
-        values = {}
-        for arm, told in part["arms"].items():
-            known = [places[run] for run in told["report"].values() if run in places]
-            values[_arm(arm)] = measures.by_seed(table.loc[known], TEST)
-        groups.append(Group(_telling(key, keys), values))
-    return groups
+    return [
+        Group(one.name, {arm: _values(table, places, ids) for arm, ids in one.ids.items()})
+        for one in own_choices(record)
+    ]
 
 
-def _telling(key: tuple[str, str, str], keys: Sequence[tuple[str, str, str]]) -> str:
-    """Of condition, part and criterion those that differ between the groups."""
-    conditions, parts, criteria = (set(one) for one in zip(*keys, strict=True))
-    told = [", ".join(_settings(key[0]))] if len(conditions) > 1 else []
-    told += [key[1].replace("_", " ")] if len(parts) > 1 else []
-    told += [f"chosen by {key[2]}"] if len(criteria) > 1 else []
-    return ", ".join(filter(None, told))
-
-
-def _arm(name: str) -> str:
-    """An arm of a trial as other figures call it: "batch lrn=true"."""
-    kinds = [word.removeprefix("norm=") for word in name.split(" ") if word.startswith("norm=")]
-    others = " ".join(word for word in name.split(" ") if not word.startswith("norm="))
-    return " ".join(filter(None, [*kinds, ", ".join(_settings(others))]))
-
-
-def _settings(words: str) -> list[str]:
-    """Overrides in few letters: "model.hidden=[100,100]" is "hidden=2×100"."""
-    found = []
-    for word in filter(None, words.split(" ")):
-        key, equals, value = word.partition("=")
-        plain = value_text(value.strip("[]").replace(",", "-")) if "[" in value else value
-        found.append(f"{key.rpartition('.')[2]}{equals}{plain}")
-    return found
+def _values(table: pd.DataFrame, places: Mapping[str, Any], ids: Mapping[str, str]) -> pd.Series:
+    return measures.by_seed(table.loc[[places[run] for run in ids.values() if run in places]], TEST)
 
 
 def of_sweep(runs: Runs) -> tuple[list[Group], str]:

@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.curves import mean_curves
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import Wanted, panels, ranges, words
+from bnexp.analysis.figures import Wanted, curves, panels, ranges, words
 from bnexp.analysis.figures.layout import Sheet
+from bnexp.analysis.judged import HOW, ended_trial, judged, own_choices
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, NORM
 from bnexp.analysis.naming import ARM, CONDITION
@@ -24,6 +25,7 @@ PERCENTILES: dict[str, tuple[str, Literal[":", "-", "--"]]] = {
     "unit_p50": ("50th", "-"),
     "unit_p15": ("15th", "--"),
 }
+AS_PUBLISHED = "as published"
 LOWEST = 0.7  # validation accuracy, of the paper's axis
 KINDS = {"none": "(b) without BN", "batch": "(c) with BN"}
 
@@ -31,21 +33,21 @@ KINDS = {"none": "(b) without BN", "batch": "(c) with BN"}
 def figure_1(runs: Runs) -> Iterator[Drawing]:
     """The paper's Fig. 1: accuracy, and the last hidden layer's inputs without and with BN.
 
-    Drawn from the condition in which both are best, of runs that probed `activations`.
+    Drawn from the condition in which both are best, of runs that probed `activations`; of a trial
+    as the network was published, if it judges that.
     """
-    probed = panels.rows_of(runs, "activations", *PERCENTILES)
+    tuned, how = _shown(runs)
+    probed = panels.rows_of(tuned, "activations", *PERCENTILES)
     if probed.empty or (probed := measures.last_layer(probed)).empty:
         return
-    tuned, how = best_rates.tuned_runs(runs)
     condition = _condition(tuned, set(probed["run"]))
     if condition is None:
         return
     shown = tuned.select(tuned.runs[CONDITION] == condition, (LR,))
     means = mean_curves(shown, "val_accuracy")
     others = tuned.runs[CONDITION].nunique() - 1
-    told = (
-        f" {condition}, of {others + 1} conditions the one where both are best." if others else ""
-    )
+    where = f"{condition[:1].upper()}{condition[1:]}"
+    told = f" {where}, of {others + 1} conditions the one where both are best." if others else ""
     last = means.groupby(ARM, sort=False)["mean"].last()
     caption = (
         f"After Fig. 1 of Ioffe & Szegedy (2015).{told} (a) Validation accuracy, mean of "
@@ -60,6 +62,14 @@ def figure_1(runs: Runs) -> Iterator[Drawing]:
     )
     title = "Fig. 1 of the paper, re-drawn"
     yield Drawing("figure_1", title, caption, _figure_1(shown, means), alt)
+
+
+def _shown(runs: Runs) -> tuple[Runs, str]:
+    record = ended_trial(runs)
+    if record is None:
+        return best_rates.tuned_runs(runs)
+    own = own_choices(record)
+    return judged(runs, [one for one in own if AS_PUBLISHED in one.name] or own), HOW
 
 
 def _condition(runs: Runs, probed: set[str]) -> str | None:
@@ -102,6 +112,9 @@ def _figure_1(runs: Runs, means: pd.DataFrame) -> Figure:
     for arm in arms:
         mean, look = means[means[ARM] == arm], looks[arm]
         accuracy.plot(mean["step"], mean["mean"], color=look.colour, linestyle=look.line)
+    if curves.evaluated_early(runs, means["step"]):
+        accuracy.set_xscale("log")
+    ranges.room(accuracy, "x", means["step"])
     ranges.room(accuracy, "y", [_lowest(means), 1.0], margin=0.02)
     accuracy.set_ylabel("validation accuracy")
     accuracy.set_title("(a)")

@@ -1,6 +1,7 @@
 """What probes saw layer by layer: norms, saturation; and population against batch statistics."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from bnexp.analysis import best_rates, style
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, panels, ranges, words
+from bnexp.analysis.judged import HOW, comparisons, ended_trial, judged
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.folders.runs import DIVERGED, FAILED
@@ -25,12 +27,18 @@ MAX_LAYERS = 8
 MAX_CONDITIONS = 4  # a figure each
 
 
-def layers(runs: Runs) -> Iterator[Drawing]:
-    """Norms and saturation, a panel per layer; only what the runs probed."""
+def layers(runs: Runs, how: str) -> Iterator[Drawing]:
+    """Norms and saturation, a panel per layer; only what the runs probed.
+
+    Args:
+        runs: those that are drawn.
+        how: which they are, for captions.
+    """
     for probe, statistic, label in LAYER_FIGURES:
         title = statistic.replace("_", " ").capitalize() + " by layer"
         yield from _over_time(
             runs,
+            how,
             panels.rows_of(runs, probe, statistic),
             statistic,
             title,
@@ -39,7 +47,7 @@ def layers(runs: Runs) -> Iterator[Drawing]:
         )
 
 
-def population_gap(runs: Runs) -> Iterator[Drawing]:
+def population_gap(runs: Runs, how: str) -> Iterator[Drawing]:
     """How much inference with population statistics loses to batch statistics while training."""
     losses = panels.rows_of(runs, "population", "loss_population", "loss_batch")
     if losses.empty:
@@ -49,24 +57,21 @@ def population_gap(runs: Runs) -> Iterator[Drawing]:
     label = "validation loss (nats),\npopulation − batch statistics"
     told = "Validation loss with population statistics less that with each batch's own"
     title = "Population against batch statistics"
-    yield from _over_time(runs, gap.assign(layer=""), "population_gap", title, told, label)
+    yield from _over_time(runs, how, gap.assign(layer=""), "population_gap", title, told, label)
 
 
 def _over_time(
-    runs: Runs, table: pd.DataFrame, name: str, title: str, told: str, label: str
+    runs: Runs, how: str, table: pd.DataFrame, name: str, title: str, told: str, label: str
 ) -> Iterator[Drawing]:
-    """A figure per condition of what was probed, at each arm's best learning rate."""
-    if table.empty:
-        return
-    shown, how = best_rates.tuned_runs(runs)
-    looks = style.looks(panels.arms_of(shown))
-    conditions = panels.conditions_of(shown)
+    """A figure per condition of what was probed."""
+    looks = style.looks(panels.arms_of(runs))
+    probed = runs.runs[runs.runs.index.isin(table["run"].unique() if len(table) else [])]
+    conditions = list(probed[CONDITION].unique())
     for number, condition in enumerate(conditions[:MAX_CONDITIONS], start=1):
-        members = shown.runs[shown.runs[CONDITION] == condition]
+        members = runs.runs[runs.runs[CONDITION] == condition]
         mine = table[table["run"].isin(members.index)]
-        if mine.empty:
-            continue
-        caption = f"{told}: mean of {panels.seeds(shown)} (thick) and the seeds (thin)"
+        seeds = panels.seeds(replace(runs, runs=members))
+        caption = f"{told}: mean of {seeds} (thick) and the seeds (thin)"
         if (members["status"] == DIVERGED).any():
             caption += "; a mean ends with its first seed"
         caption += (f"; {condition}" if condition else "") + f"; {how}."
@@ -130,6 +135,11 @@ def _mean(values: pd.DataFrame, members: pd.DataFrame) -> pd.Series:
 
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:
     """All of these, once a run has ended."""
-    if panels.has_ended(runs):
-        yield from layers(runs)
-        yield from population_gap(runs)
+    if not panels.has_ended(runs):
+        return
+    if record := ended_trial(runs):
+        shown, how = judged(runs, comparisons(record)), HOW
+    else:
+        shown, how = best_rates.tuned_runs(runs)
+    yield from layers(shown, how)
+    yield from population_gap(shown, how)

@@ -1,6 +1,6 @@
 """What the learning rate does: sensitivity curves, and heat maps against the initial weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib
@@ -13,10 +13,12 @@ from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, intervals, panels, ranges, words
 from bnexp.analysis.figures.layout import Sheet
+from bnexp.analysis.judged import tuning_runs
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import LR, VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION, named, telling, varying
 from bnexp.analysis.statistics import t_interval
+from bnexp.analysis.targets import percent, targets
 from bnexp.folders.runs import DIVERGED, FINISHED
 
 PLACE = 30  # among the figures of a sweep
@@ -25,7 +27,7 @@ FINAL = "final validation accuracy"
 RING = 4.5  # points, its radius
 MANY_RATES = 8  # up to so many each has a tick
 DARK = 0.55  # of the colour scale, up to which numbers are white
-GOOD = 0.9  # accuracy
+MANY_PANELS = 12  # of rates; heat maps show more of them better
 MAX_MAPS = 12  # conditions in one figure of heat maps
 
 
@@ -108,7 +110,7 @@ def _arm(axis: Axes, table: pd.DataFrame, look: style.Look, height: float) -> No
     axis.plot(best.rate, top, "o", markersize=2 * RING, **ring)
 
 
-def heat_maps(runs: Runs) -> Iterator[Drawing]:
+def heat_maps(runs: Runs, goals: Sequence[float]) -> Iterator[Drawing]:
     """Initialization × learning rate, the arms side by side; none unless both vary."""
     inits = [k for k in telling(runs.runs, varying(runs.runs)) if k.startswith("init.")]
     if not inits or not best_rates.rate_varies(runs):
@@ -125,19 +127,21 @@ def heat_maps(runs: Runs) -> Iterator[Drawing]:
     caption += words.first_of(len(conditions), len(everything))
     figure = _draw_maps(table, conditions, inits)
     title = "Initialization × learning rate"
-    yield Drawing("init_heatmap", title, caption, figure, _alt_of_maps(table))
+    yield Drawing("init_heatmap", title, caption, figure, _alt_of_maps(table, goals))
 
 
-def _alt_of_maps(table: pd.DataFrame) -> str:
+def _alt_of_maps(table: pd.DataFrame, goals: Sequence[float]) -> str:
     means = table.groupby([CONDITION, ARM, "init", LR], sort=False)[VALIDATION].mean()
-    told = {
-        str(arm): f"{(of_arm > GOOD).mean():.0%}, the worst {of_arm.min():.1%}"
-        for arm, of_arm in means.groupby(level=ARM, sort=False)
-    }
-    return (
-        "Heat maps of mean final validation accuracy by initial weights and learning rate. Share "
-        f"of cells above {GOOD:.0%}: {words.by_arm(told)}."
+    by_arm = {str(arm): of_arm for arm, of_arm in means.groupby(level=ARM, sort=False)}
+    told = {arm: f"{one.min():.1%} to {one.max():.1%}" for arm, one in by_arm.items()}
+    text = (
+        "Heat maps of mean final validation accuracy by initial weights and learning rate: "
+        f"{words.by_arm(told)}."
     )
+    if goals:
+        above = {arm: f"{(one >= goals[0]).mean():.0%}" for arm, one in by_arm.items()}
+        text += f" Share of cells from {percent(goals[0])} on: {words.by_arm(above)}."
+    return text
 
 
 def _init_order(table: pd.DataFrame, inits: list[str]) -> list[str]:
@@ -214,5 +218,8 @@ def _cell(
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:
     """Both figures, once a run has ended."""
     if panels.has_ended(runs):
-        yield from sensitivity(runs)
-        yield from heat_maps(runs)
+        tried = tuning_runs(runs)
+        maps = list(heat_maps(tried, targets(runs)))
+        if not maps or len(panels.conditions_of(best_rates.without_rate(tried))) <= MANY_PANELS:
+            yield from sensitivity(tried)
+        yield from maps

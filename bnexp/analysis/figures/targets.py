@@ -1,6 +1,6 @@
 """Steps to a target accuracy, with what never got there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,11 @@ from bnexp.analysis import best_rates, measures, style
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, panels, ranges, words
 from bnexp.analysis.figures.layout import Sheet
+from bnexp.analysis.judged import HOW, comparisons, ended_trial, judged
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import bootstrap_interval
-from bnexp.analysis.tables import TARGETS
+from bnexp.analysis.targets import percent, targets
 
 PLACE = 40  # among the figures of a sweep
 
@@ -23,15 +24,14 @@ MAX_ROWS = 24
 
 
 def steps_to_target(runs: Runs) -> Iterator[Drawing]:
-    """Median steps to 90, 95 and 97% validation accuracy; none if no run gets to the first.
+    """Median steps to accuracies that fit the runs (see `targets`); none if nothing learns.
 
-    Where there are more conditions than rows, each arm is shown at its best learning rate.
+    Of a trial, what it judges. Of other runs each arm at its best learning rate where there are
+    more conditions than rows.
     """
-    if runs.history.empty or np.isinf(measures.reached(runs, TARGETS[0])).all():
+    shown, how = _shown(runs)
+    if not (goals := targets(runs)):
         return
-    shown, how = best_rates.tuned_runs(runs)
-    if best_rates.rate_varies(runs) and len(panels.conditions_of(runs)) <= MAX_ROWS:
-        shown, how = runs, "learning rates as named"
     conditions = panels.conditions_of(shown)
     drawn = conditions[:MAX_ROWS]
     caption = (
@@ -40,39 +40,45 @@ def steps_to_target(runs: Runs) -> Iterator[Drawing]:
         f"are not there at the end of their steps; {how}."
         f"{words.first_of(len(drawn), len(conditions))}"
     )
-    figure = _draw(shown, drawn)
-    yield Drawing("steps_to_target", "Steps to a target", caption, figure, _alt(shown))
+    figure = _draw(shown, drawn, goals)
+    yield Drawing("steps_to_target", "Steps to a target", caption, figure, _alt(shown, goals))
 
 
-def _alt(runs: Runs) -> str:
-    steps = measures.reached(runs, TARGETS[0])
+def _shown(runs: Runs) -> tuple[Runs, str]:
+    """The runs that are drawn, and how a caption says which they are."""
+    if record := ended_trial(runs):
+        return judged(runs, comparisons(record)), HOW
+    if best_rates.rate_varies(runs) and len(panels.conditions_of(runs)) <= MAX_ROWS:
+        return runs, "learning rates as named"
+    return best_rates.tuned_runs(runs)
+
+
+def _alt(runs: Runs, goals: Sequence[float]) -> str:
+    steps = measures.reached(runs, goals[0])
     keys = [runs.runs[CONDITION], runs.runs[ARM]]
     medians = steps.groupby(keys, sort=False).median()
-    told = words.by_condition(medians, "{:.0f}").replace(" none", " never")
-    others = " and ".join(f"{target:.0%}" for target in TARGETS[1:])
-    return (
-        f"Median steps to {TARGETS[0]:.0%} validation accuracy: {told}. Beside it, those to "
-        f"{others}."
-    )
+    told = words.by_condition(medians, "{:.0f}", missing="never")
+    beside = f" Beside it, those to {' and '.join(map(percent, goals[1:]))}." * (len(goals) > 1)
+    return f"Median steps to {percent(goals[0])} validation accuracy: {told}.{beside}"
 
 
-def _draw(runs: Runs, conditions: list[str]) -> Figure:
+def _draw(runs: Runs, conditions: list[str], goals: Sequence[float]) -> Figure:
     arms = panels.arms_of(runs)
     height = 0.3 + len(conditions) * max(0.24, 0.13 * len(arms))
-    figure = Sheet([2.5] * len(TARGETS), [height])
+    figure = Sheet([2.5] * len(goals), [height])
     axes: list[Axes] = []
-    for column, target in enumerate(TARGETS):
+    for column, target in enumerate(goals):
         first = axes[0] if axes else None
         axis = figure.add_subplot(figure.cells[0, column], sharex=first, sharey=first)
-        axis.set_title(f"{target:.0%} validation accuracy")
+        axis.set_title(f"{percent(target)} validation accuracy")
         axis.set_xlabel(style.X_LABELS["step"])
         axis.tick_params(labelleft=first is None)
         axes.append(axis)
     axes[0].set_xscale("log")
     shown = runs.runs[CONDITION].isin(conditions)
-    soonest = measures.reached(runs, TARGETS[0])[shown]  # and infinite for those that never are
+    soonest = measures.reached(runs, goals[0])[shown]  # and infinite for those that never are
     ranges.room(axes[0], "x", [*soonest, *runs.runs.loc[shown, "trainer.steps"]], points=4)
-    for axis, target in zip(axes, TARGETS, strict=True):
+    for axis, target in zip(axes, goals, strict=True):
         reached = measures.reached(runs, target)
         for row, condition in enumerate(conditions):
             _row(axis, runs.runs[runs.runs[CONDITION] == condition], reached, row, arms)

@@ -27,24 +27,25 @@ def by_arm(values: Mapping[str, str]) -> str:
     return ", ".join(f"{style.label(arm)} {text}" for arm, text in values.items())
 
 
-def by_condition(values: pd.Series, number: str) -> str:
+def by_condition(values: pd.Series, number: str, missing: str = "none") -> str:
     """The numbers of a series by (condition, arm), condition by condition.
 
     Args:
         values: with that index.
         number: how one is written, for `str.format`.
+        missing: what stands for one that is not finite.
     """
     texts = []
     for condition, of_arms in values.groupby(level=CONDITION, sort=False):
         means = of_arms.droplevel(CONDITION)
-        told = by_arm({str(arm): text(value, number) for arm, value in means.items()})
+        told = by_arm({str(arm): text(value, number, missing) for arm, value in means.items()})
         texts.append(": ".join(filter(None, [str(condition), told])))
     return listed(texts)
 
 
-def text(value: float, number: str) -> str:
+def text(value: float, number: str, missing: str = "none") -> str:
     """A number, or that there is none."""
-    return number.format(value) if np.isfinite(value) else "none"
+    return number.format(value) if np.isfinite(value) else missing
 
 
 def absent(table: pd.DataFrame, conditions: Iterable[str], arms: Sequence[str]) -> str:

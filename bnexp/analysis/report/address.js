@@ -26,13 +26,16 @@ const address = (() => {
     if (hash !== location.hash.slice(1)) history.replaceState(history.state, "", `#${hash}`);
   }
 
-  /** The element that the anchor names, in whatever is folded, comes into view. */
-  function scroll() {
-    const target = document.getElementById(name());
-    for (let outer = target; outer; outer = outer.parentElement) {
-      if (outer.tagName === "DETAILS") outer.open = true;
-    }
-    target?.scrollIntoView();
+  /** What the anchor names comes into view; of it, or without one, the first chart with a view
+   * where the address brought that (`whole`). */
+  function scroll(whole = true) {
+    const charts = [...document.querySelectorAll(".interactive")];
+    const viewed = charts.filter((box) => view.has(`c.${box.dataset.sweep}`));
+    const named = anchor ? document.getElementById(name()) : document.body;
+    const seen = whole && viewed.find((box) => named?.contains(box));
+    const target = seen || (anchor ? named : null);
+    [...viewed, target].forEach(reveal);
+    if (target) arrive(target);
   }
 
   function name() {
@@ -51,7 +54,7 @@ const address = (() => {
     if (whole) view = found.view;
     write();
     listeners.forEach((listener) => listener(whole));
-    if (whole) scroll();
+    scroll(whole);
   });
   addEventListener("pagehide", () => { if (pending) write(); });
 
@@ -73,6 +76,38 @@ const address = (() => {
     },
     /** Calls `listener(whole)` when the reader goes elsewhere; `whole`: with a view of its own. */
     onChange: (listener) => listeners.push(listener),
+  };
+})();
+
+/** An element comes into view, and stays there while what stands above it is still being made. */
+const arrive = (() => {
+  let goal = null; // the element, where it came to stand, and how high the page was then
+
+  function place() {
+    if (!goal) return;
+    goal.element.scrollIntoView();
+    goal.element.querySelector(":scope > .plot")?.scrollIntoView({ block: "nearest" }); // below tall controls
+    goal.top = goal.element.getBoundingClientRect().top;
+    goal.height = document.documentElement.scrollHeight;
+  }
+
+  function leave() {
+    goal = null;
+  }
+
+  /** Where the page is as high as before and the element elsewhere, the reader has moved. */
+  function follow() {
+    if (goal?.height !== document.documentElement.scrollHeight) return;
+    if (Math.abs(goal.element.getBoundingClientRect().top - goal.top) > 2) leave();
+  }
+
+  addEventListener("scroll", follow);
+  for (const name of ["wheel", "pointerdown", "keydown"]) addEventListener(name, leave, { passive: true });
+  new ResizeObserver(place).observe(document.documentElement);
+
+  return (element) => {
+    goal = { element };
+    place();
   };
 })();
 

@@ -38,7 +38,13 @@ function rangeY(chart) {
     bottom = Math.min(bottom, y);
     top = Math.max(top, y);
   };
-  for (const { x, y } of chart.lines) y.forEach((value, i) => { if (x[i] >= low && x[i] <= high) see(value); });
+  for (const { x, y, half, kind } of chart.lines) {
+    y.forEach((value, i) => {
+      if (x[i] < low || x[i] > high) return;
+      see(value);
+      if (kind === "points" && half[i] !== null) [value - half[i], value + half[i]].forEach(see);
+    });
+  }
   const seen = chart.crosses.filter(({ x }) => (bounded || !chart.lines.length) && x >= low && x <= high);
   seen.forEach((cross) => see(cross.y));
   if (bottom > top) return log ? [0.1, 1] : [0, 1];

@@ -25,7 +25,7 @@ function fillControls(chart) {
     picker("show", shown, choice.show, change("show")),
     ...further,
     logBox(chart, "x"), logBox(chart, "y"), chart.seeAll,
-    make("span", { className: "muted hint" }, "Drag to zoom, double-click to see all; a click names the runs."));
+    make("span", { className: "muted hint" }, "Drag sideways to zoom in on x, double-click to see all; a click names the runs."));
   chart.chips.clear();
   const arms = data.arms.map((arm) => [swatch(`light-dark(${arm.light}, ${arm.dark})`), ` ${arm.label}`]);
   const sets = chipKeys(data).map((key, index) =>

@@ -4,6 +4,8 @@
 
 const KEYS = "Arrow keys go from point to point and line to line, Enter picks, plus and minus zoom, 0 shows all.";
 
+const DOUBLE = 300; // milliseconds in which a second click makes it a double-click
+
 async function startChart(box) {
   if (box.chart) return box.chart;
   const ready = (async () => newChart(box, await sweepData.curves(box.dataset.curves)))();
@@ -68,7 +70,8 @@ function emptyChart(data, sweep) {
   chart.holder.onclick = (event) => {
     const further = event.ctrlKey || event.metaKey || event.shiftKey;
     const found = pointedAt(chart, event);
-    if (found) chart.choose(chart, found, further);
+    clearTimeout(chart.clicked);
+    if (found && event.detail < 2) chart.clicked = setTimeout(() => chart.choose(chart, found, further), DOUBLE);
   };
   new ResizeObserver(() => resizePanels(chart)).observe(chart.holder);
   return chart;

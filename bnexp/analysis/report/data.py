@@ -17,10 +17,11 @@ from matplotlib.colors import to_hex
 
 from bnexp.analysis import style
 from bnexp.analysis.curves import X_AXES, after_divergence, mean_curves
+from bnexp.analysis.judged import COMPARED, with_comparisons
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION, Names, telling, texts, value_key, varying
 from bnexp.analysis.report.encoding import COARSE, Piece, differences, rounded
-from bnexp.analysis.report.groups import distinct, members_of, places, selection
+from bnexp.analysis.report.groups import ABSENT, distinct, members_of, places, selection
 from bnexp.analysis.report.results import results
 from bnexp.folders.runs import DIVERGED
 
@@ -88,8 +89,9 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
     """
     if runs.history.empty:
         return None
-    runs, groups, total = kept(runs)
-    keys = [*swept(runs.runs), *(key for key in varying(runs.runs) if of_arm(key))]
+    runs, groups, total = kept(with_comparisons(runs))
+    varied = sorted(swept(runs.runs), key=lambda key: key != COMPARED)
+    keys = [*varied, *(key for key in varying(runs.runs) if of_arm(key))]
     arms = list(groups[ARM].drop_duplicates())
     names, told = Names(runs.runs, keys), telling(runs.runs, keys)
     members = members_of(groups, arms, names)
@@ -108,12 +110,22 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
         "keys": [_key(key, names, groups, told) for key in keys],
         "groups": members.tolist(),
         "conditions": groups[CONDITION].tolist(),
-        "selection": selection(members[:, [1 + i for i in chips]]),
+        "selection": _selection(members[:, [1 + i for i in chips]], [keys[i] for i in chips]),
         "metrics": metrics,
         "results": results(runs, groups),
         "grids": grids.lists(),
         "total": total,
     }
+
+
+def _selection(cells: np.ndarray, keys: Sequence[str]) -> list[list[int]]:
+    """The values chosen at first: of a trial all, of the first comparison alone."""
+    if COMPARED not in keys:
+        return selection(cells)
+    every = [sorted(set(column) - {ABSENT}) for column in cells.T.tolist()]
+    place = keys.index(COMPARED)
+    every[place] = cells[:1, place].tolist()  # groups are in the order of the comparisons
+    return every
 
 
 def kept(runs: Runs) -> tuple[Runs, pd.DataFrame, int]:

@@ -1,6 +1,6 @@
 "use strict";
-// What all parts of the page use, the theme, and the start. All text that comes from runs (names,
-// settings, errors) is set as text and never as HTML.
+// What all parts of the page use, and the theme. All text that comes from runs (names, settings,
+// errors) is set as text and never as HTML.
 
 const charts = [];
 
@@ -15,8 +15,15 @@ function make(tag, settings = {}, ...children) {
   return node;
 }
 
-function readJson(id) {
-  return JSON.parse(document.getElementById(id).textContent);
+/** What the page holds packed (gzip, as text of base 64) in the element with this id. */
+function unpack(id) {
+  const packed = document.getElementById(id).textContent;
+  const bytes = Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+}
+
+async function readJson(id) {
+  return unpack(id).json();
 }
 
 /** Calls `create` once, as soon as the element comes near the visible part of the page. */
@@ -27,6 +34,21 @@ function whenNear(element, create) {
     create();
   }, { rootMargin: "400px" });
   watcher.observe(element);
+}
+
+/** A setting of the reader's, kept from one visit to the next where the browser allows it. */
+function remembered(name) {
+  try {
+    return localStorage.getItem(`bnexp.${name}`);
+  } catch {
+    return null; // of a file, or where storage is forbidden
+  }
+}
+
+function remember(name, value) {
+  try {
+    localStorage.setItem(`bnexp.${name}`, value);
+  } catch { /* then it is chosen again next time */ }
 }
 
 function theme() {
@@ -43,24 +65,13 @@ function setTheme(name) {
 function startTheme() {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const button = document.getElementById("theme");
-  const follow = () => setTheme(system.matches ? "dark" : "light");
-  system.addEventListener("change", follow);
+  const wanted = () => remembered("theme") ?? (system.matches ? "dark" : "light");
+  system.addEventListener("change", () => setTheme(wanted()));
   button.hidden = false;
   button.onclick = () => {
-    system.removeEventListener("change", follow);
-    setTheme(theme() === "dark" ? "light" : "dark");
+    const chosen = theme() === "dark" ? "light" : "dark";
+    setTheme(chosen);
+    remember("theme", chosen);
   };
-  follow();
+  setTheme(wanted());
 }
-
-/** Claims are printed with their parts. */
-function openForPrint() {
-  const closed = [...document.querySelectorAll("details.claim:not([open])")];
-  closed.forEach((details) => { details.open = true; });
-  addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }), { once: true });
-}
-
-startTheme();
-document.querySelectorAll(".interactive").forEach((box) => whenNear(box, () => startChart(box)));
-startRuns(document.getElementById("runs-table"));
-addEventListener("beforeprint", openForPrint);

@@ -34,14 +34,15 @@ function cellOf({ values, names, index }, row) {
 
 const picked = (() => {
   const listeners = [];
-  let [rows, data] = [[], null];
+  let [rows, dropped, data] = [[], null, null];
 
   async function set(next) {
     data = await allRuns();
     if (next.length === rows.length && next.every((row, i) => row === rows[i])) return;
-    rows = next;
+    rows = next.slice(-2);
+    dropped = next.length > 2 ? next[0] : null;
     keep();
-    listeners.forEach((listener) => listener());
+    await Promise.all(listeners.map((listener) => listener()));
   }
 
   function keep() {
@@ -53,6 +54,8 @@ const picked = (() => {
 
   return {
     rows: () => rows,
+    /** The run that was let go for the last one, as only two are compared; else null. */
+    dropped: () => dropped,
     of: (sweep) => rows.filter((row) => data.sweep[row] === sweep).map((row) => data.run[row]),
     set,
     /** Picks a run, or gives it back; `further`: beside the one that is picked. */
@@ -61,7 +64,7 @@ const picked = (() => {
       if (row === undefined) return;
       const others = rows.filter((one) => one !== row);
       const was = others.length < rows.length;
-      if (further) await set(was ? others : [...others, row].slice(-2));
+      if (further) await set(was ? others : [...others, row]);
       else await set(was && !others.length ? [] : [row]);
     },
     onChange: (listener) => listeners.push(listener),
@@ -73,7 +76,7 @@ async function showRun(id) {
   const row = (await allRuns()).place.get(id);
   if (row === undefined) return;
   await picked.set([row]);
-  document.getElementById("picked").scrollIntoView();
+  arrive(document.getElementById("picked"));
 }
 
 /** What the address says; the anchor "run-ID" stands for that run alone. */
@@ -85,7 +88,7 @@ async function restorePicked() {
   const rows = listed.map((id) => known.get(id)).filter((row) => row !== undefined).slice(0, 2);
   if (!rows.length) address.set("runs", "");
   await picked.set(rows);
-  if (anchored && listed.length) document.getElementById("picked").scrollIntoView();
+  if (anchored && listed.length) arrive(document.getElementById("picked"));
 }
 
 // ---- what is shown of them ---------------------------------------------------------------------
@@ -111,11 +114,22 @@ async function fillPicked(box) {
   const title = rows.length > 1 ? "Two runs side by side" : `Run ${data.run[rows[0]]}`;
   const close = make("button", { type: "button", onclick: () => picked.set([]) }, "Close");
   const holder = make("div", { className: "picked-curves" });
-  const hint = rows.length > 1 ? [] : [make("p", { className: "muted" }, HOW_TO_COMPARE)];
+  const hint = make("p", { className: "muted", role: "status" }, hintOf(data, rows));
   box.replaceChildren(
-    make("h3", {}, title, " ", close), ...rows.map((row) => pickedLine(data, row)), ...hint,
+    make("h3", {}, title, " ", close), ...rows.map((row) => pickedLine(data, row)), hint,
     holder, settingsTable(data, rows), everySetting(data, rows));
   await drawPicked(holder, data, rows);
+}
+
+function hintOf(data, rows) {
+  if (rows.length < 2) return HOW_TO_COMPARE;
+  const dropped = picked.dropped();
+  return dropped === null ? "" : `Only two are compared: run ${data.run[dropped]} was let go.`;
+}
+
+/** After a pick in the table: the curves below it come into view, and of the table what has room. */
+function showPicked() {
+  document.querySelector("#picked:not([hidden]) .picked-curves")?.scrollIntoView({ block: "nearest" });
 }
 
 function pickedLine(data, row) {
@@ -139,15 +153,34 @@ function settingsTable(data, rows) {
   const known = new Set(["seed", ...data.settings.map(({ title }) => title)]);
   const results = data.columns.filter(({ kind, title }) => kind === "number" && !known.has(title))
     .map((column) => line(column.title, rows.map((row) => cellText(cellOf(column, row), column.decimals))));
-  const settings = listed.map((setting) => line(setting.title, rows.map((row) => cellOf(setting, row) || "(empty)")));
+  const valued = (some) => some.map((setting) => line(setting.title, rows.map((row) => cellOf(setting, row) || "(empty)")));
+  const follows = rows.length > 1 ? followers(listed, rows) : [];
+  const chosen = listed.filter((setting) => !follows.includes(setting));
   const titles = [rows.length > 1 ? "differs" : "setting", ...rows.map((row) => data.run[row])];
   const head = make("tr", {}, ...titles.map((title) => make("th", { scope: "col" }, title)));
   return make("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Settings and results" },
     make("table", { className: "compared" },
-      make("caption", {}, captionOf(rows, listed)),
+      make("caption", {}, captionOf(rows, chosen, follows)),
       make("thead", {}, head),
-      make("tbody", { className: "differing" }, ...settings),
+      make("tbody", { className: "differing" }, ...valued(chosen)),
+      ...(follows.length ? [make("tbody", { className: "following" }, followsHead(follows, rows), ...valued(follows))] : []),
       make("tbody", { className: "came-out" }, ...results)));
+}
+
+/** Settings that only one of two kinds has: where the kinds differ, they follow. */
+function followers(listed, rows) {
+  const kinds = listed.map(({ title }) => title).filter((title) => title.endsWith(".kind"));
+  return listed.filter((setting) => {
+    const [group, name] = setting.title.split(".");
+    const ofOne = name === "_target_" || rows.some((row) => cellOf(setting, row) === "null");
+    return ofOne && name !== "kind" && kinds.includes(`${group}.kind`);
+  });
+}
+
+function followsHead(follows, rows) {
+  const groups = new Set(follows.map(({ title }) => title.split(".")[0]));
+  const text = `follows from ${[...groups].join(", ")}`;
+  return make("tr", {}, make("th", { scope: "rowgroup", colSpan: rows.length + 1 }, text));
 }
 
 /** A text that may go on in the next line behind a dot or underscore. */
@@ -155,10 +188,11 @@ function foldable(text) {
   return text.split(/(?<=[._])/).flatMap((part) => [part, make("wbr")]);
 }
 
-function captionOf(rows, listed) {
+function captionOf(rows, chosen, follows) {
   if (rows.length < 2) return "What tells it apart in its sweep, and what came out";
-  if (!listed.length) return "No setting differs; what came out";
-  return `${listed.length} setting${listed.length > 1 ? "s differ" : " differs"}, all others are the same; what came out`;
+  if (!chosen.length) return "No setting differs; what came out";
+  const count = `${chosen.length} setting${chosen.length > 1 ? "s differ" : " differs"}`;
+  return `${count}, all others ${follows.length ? "follow or " : ""}are the same; what came out`;
 }
 
 function everySetting(data, rows) {

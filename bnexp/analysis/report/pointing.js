@@ -122,7 +122,8 @@ async function choosePoint(chart, found, further) {
   if (!found) return;
   const { line, cross, index } = found;
   if (line?.run !== undefined) {
-    picked.toggle(chart.sweep, chart.seeds.runs[line.run], further);
+    chart.readout.replaceChildren();
+    pickFrom(chart, line.run, further);
     return;
   }
   const group = line?.groups?.[index] ?? (line ?? cross).group;
@@ -134,13 +135,23 @@ async function choosePoint(chart, found, further) {
     runs.length > 40 ? `and ${runs.length - 40} more` : "");
 }
 
+/** Picks a run, or gives it back, and says where it is shown. */
+async function pickFrom(chart, run, further) {
+  const name = chart.seeds.runs[run];
+  await picked.toggle(chart.sweep, name, further);
+  chart.readout.querySelector(".where")?.remove();
+  if (!picked.of(chart.sweep).includes(name)) return;
+  const link = make("a", { href: "#picked" }, "its settings and results");
+  chart.readout.append(make("span", { className: "where" }, `Run ${name} is picked: `, link, "."));
+}
+
 function runLink(chart, run) {
-  const { seeds, sweep } = chart;
+  const { seeds } = chart;
   const ended = seeds.statuses[seeds.status[run]];
   return make("button", {
     type: "button",
     title: `run ${seeds.runs[run]}, ${ended}`,
-    onclick: (event) => picked.toggle(sweep, seeds.runs[run], event.ctrlKey || event.metaKey || event.shiftKey),
+    onclick: (event) => pickFrom(chart, run, event.ctrlKey || event.metaKey || event.shiftKey),
   }, `seed ${seeds.seed[run]}`);
 }
 

@@ -8,7 +8,7 @@ async function startRuns(box) {
   const count = make("output", {});
   const save = make("button", { type: "button" }, "Download CSV");
   const hint = make("span", { className: "muted" },
-    "A click on a row shows its curve. Numbers are filtered by a minimum, such as 0.9, or by <0.9, >0.9, =0.9.");
+    "A click on a row shows its curve below the table. Numbers are filtered by a minimum, such as 0.9, or by <0.9, >0.9, =0.9.");
   const holder = make("div", {});
   box.append(make("div", { className: "line screen" }, count, save, hint), holder);
   const view = tableView(data);
@@ -30,10 +30,18 @@ async function startRuns(box) {
   table.on("dataSorted", () => keepTable(data, table));
   table.on("rowClick", (event, row) => clickRow(data, event, row));
   await new Promise((built) => { table.on("tableBuilt", built); });
+  markRows(holder);
   picked.onChange(() => markPicked(table));
   address.onChange((whole) => { if (whole) restoreTable(data, table); });
   save.onclick = () => table.download("csv", "runs.csv");
   addEventListener("beforeprint", () => printRuns(box, data, table));
+}
+
+/** Tells a screen reader that what scrolls is the group of rows, which Tabulator says of its content. */
+function markRows(grid) {
+  grid.removeAttribute("aria-owns");
+  grid.querySelector(".tabulator-tableholder").setAttribute("role", "rowgroup");
+  grid.querySelector(".tabulator-table").setAttribute("role", "presentation");
 }
 
 function rowsOf(data) {
@@ -45,8 +53,12 @@ function rowsOf(data) {
 
 function clickRow(data, event, row) {
   if (event.target.closest("a, input, button")) return;
-  const { row: place } = row.getData();
-  picked.toggle(data.sweep[place], data.run[place], event.ctrlKey || event.metaKey || event.shiftKey);
+  pick(data, row.getData().row, event.ctrlKey || event.metaKey || event.shiftKey);
+}
+
+async function pick(data, row, further) {
+  await picked.toggle(data.sweep[row], data.run[row], further);
+  if (picked.rows().includes(row)) showPicked();
 }
 
 /** A box for each row, by which up to two runs are picked. */
@@ -64,7 +76,7 @@ function pickColumn(data) {
         type: "checkbox",
         checked: picked.rows().includes(row),
         "aria-label": `Pick run ${data.ids[row]}`,
-        onchange: () => picked.toggle(data.sweep[row], data.run[row], true),
+        onchange: () => pick(data, row, true),
       });
     },
   };
@@ -136,7 +148,7 @@ function column(data, { title, kind, decimals, choices }, index) {
     headerWordWrap: true,
     ...(typeof decimals === "number" ? { width: decimals ? 118 : 84 } : { minWidth: 96, maxInitialWidth: 360 }),
     headerFilterPlaceholder: numeric ? "≥" : "contains",
-    headerFilter: (cell, rendered, success) => filterBox(title, choices, success, cell.getValue() ?? ""),
+    headerFilter: (cell, rendered, success) => filterBox({ title, choices, numeric }, success, cell.getValue() ?? ""),
     headerFilterFunc: numeric ? numberMatches : kind === "choice" ? "=" : "like",
     headerFilterLiveFilter: false,
   };
@@ -153,21 +165,36 @@ function cellText(value, decimals) {
   return typeof decimals === "number" ? value.toFixed(decimals) : String(value);
 }
 
-function filterBox(title, choices, success, value) {
+function filterBox({ title, choices, numeric }, success, value) {
   const label = { "aria-label": `Filter by ${title}` };
   if (choices) {
     const options = ["", ...choices].map((one) => make("option", { value: one, textContent: one || "any", selected: one === value }));
     return make("select", { ...label, onchange: (event) => success(event.target.value) }, ...options);
   }
-  const pass = (event) => success(event.target.value);
-  return make("input", { type: "search", ...label, value, oninput: pass });
+  const box = make("input", { type: "search", ...label, value });
+  const mark = () => markTerm(box, numeric && numberTerm(box.value).isWrong);
+  box.oninput = () => { mark(); success(box.value); };
+  mark();
+  return box;
 }
 
-/** Whether a number fits "0.9" (at least), ">0.9", "<= 3" or "= 1"; half a term fits all. */
+/** Says of a filter that it is no number, and so hides no row. */
+function markTerm(box, isWrong) {
+  box.setAttribute("aria-invalid", isWrong);
+  box.title = isWrong ? "Not a number, so nothing is filtered: write 0.9, <0.9, >0.9 or =0.9" : "";
+}
+
+/** "0.9" (at least), ">0.9", "<= 3" or "= 1"; `limit` is null where there is none (yet). */
+function numberTerm(term) {
+  const [, sign, number] = /^\s*(>=|<=|>|<|=|)\s*(.*?)\s*$/.exec(term);
+  const isWrong = Number.isNaN(Number(number));
+  return { sign, limit: number && !isWrong ? Number(number) : null, isWrong };
+}
+
+/** Whether a number fits a term; half a term fits all. */
 function numberMatches(term, value) {
-  const [, sign, number] = /^\s*(>=|<=|>|<|=|)\s*(\S*)\s*$/.exec(term) ?? [];
-  const limit = Number(number);
-  if (!number || Number.isNaN(limit)) return true;
+  const { sign, limit } = numberTerm(term);
+  if (limit === null) return true;
   if (value === null) return false;
   return {
     "": value >= limit, ">=": value >= limit, "<=": value <= limit,
@@ -185,6 +212,11 @@ function printRuns(box, { columns }, table) {
   const head = filled.map((i) => make("th", { scope: "col" }, columns[i].title));
   const body = rows.map((row) => make("tr", {}, ...cells(row)));
   box.append(make("table", { className: "printed" },
-    make("caption", {}, `${rows.length} of ${shown.length} runs`),
+    make("caption", {}, printedCaption(rows.length, shown.length)),
     make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body)));
+}
+
+function printedCaption(printed, shown) {
+  const [some, all] = [printed, shown].map((count) => count.toLocaleString("en"));
+  return printed < shown ? `The first ${some} of ${all} runs; the page itself has all` : `${all} runs`;
 }

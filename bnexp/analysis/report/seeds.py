@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bnexp.analysis.judged import with_comparisons
 from bnexp.analysis.loading import SEED, UNFINISHED, Runs
 from bnexp.analysis.report.data import Grids, kept, metric_names
 from bnexp.analysis.report.encoding import COARSE, Piece, differences
@@ -27,7 +28,7 @@ def seeds_data(runs: Runs) -> dict[str, Any] | None:
     """
     if runs.history.empty:
         return None
-    runs, groups, _ = kept(runs)
+    runs, groups, _ = kept(with_comparisons(runs))
     table = runs.runs.assign(_group=places(groups, runs.runs))
     table = table.sort_values(["_group", SEED], kind="stable")
     history = runs.history.assign(_run=table.index.get_indexer(runs.history["run"]))

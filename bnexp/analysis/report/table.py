@@ -18,10 +18,10 @@ from bnexp.folders.runs import STATUSES
 
 TEXT, NUMBER, CHOICE = "text", "number", "choice"  # how a column is sorted and filtered
 NUMBERS = (  # column, title, decimals
-    (SEED, "seed", 0),
-    ("steps", "steps", 0),
     *((name, title, 4) for name, title in RESULTS.items()),
+    ("steps", "steps", 0),
     ("total_seconds", "seconds", 1),
+    (SEED, "seed", 0),
 )
 
 
@@ -55,8 +55,9 @@ def runs_data(found: Runs, sweeps: Sequence[Runs], start: Path) -> dict[str, Any
     keys = dict.fromkeys(key for some in told.values() for key in some if not of_arm(key))
     columns = [_text("run", [Path(run).name for run in table.index])]
     columns += [_named(SWEEP, table[SWEEP]), _choice("status", _column(table, "status"))]
-    columns += [_named(ARM, _column(table, ARM))] + [_setting(table, key) for key in keys]
+    columns += [_named(ARM, _column(table, ARM))]
     columns += [_number(table, *result) for result in NUMBERS]
+    columns += [_setting(table, key) for key in keys]
     columns += [_named("error", [error_text(error) for error in _column(table, "error")])]
     differing, shared = _told_apart(table)
     return {

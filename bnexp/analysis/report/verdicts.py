@@ -1,9 +1,11 @@
 """The claims as the page shows them: a row each, that opens to its parts; and as printed."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import pandas as pd
 
@@ -55,6 +57,7 @@ class ClaimView:
         section: of docs/claims.md; empty: the user's own.
         settings: in what the runs differ from the preset's; empty: in nothing.
         protocol: by which it was judged.
+        primary: whether its primary part is judged from this sweep.
         badges: the verdicts of its primary part, or of all parts where none is.
         holm: the same after the correction; empty: it changes nothing.
         secondary: the verdicts of the other parts.
@@ -71,12 +74,23 @@ class ClaimView:
     section: str
     settings: str
     protocol: str
+    primary: bool
     badges: Sequence[Badge]
     holm: Sequence[Badge]
     secondary: Sequence[Badge]
     sentences: Sequence[tuple[str, str]]
     parts: Sequence[Part]
     beside: Sequence[Part]
+
+    @property
+    def anchor(self) -> str:
+        """By which it is found in the page."""
+        words = " ".join(filter(None, [self.id, self.sweep, self.settings]))
+        return f"claim-{re.sub(r'[^A-Za-z0-9_-]+', '-', words)}"
+
+    def is_of(self, sweep: str) -> bool:
+        """Whether it is judged from this sweep."""
+        return bool(self.sweep) and self.sweep in (sweep, PurePath(sweep).name)
 
     @property
     def was_run(self) -> bool:
@@ -161,6 +175,7 @@ def _claim(rows: pd.DataFrame) -> ClaimView:
         section=str(first["section"]),
         settings=str(first["settings"]),
         protocol=str(first["protocol"]),
+        primary=bool(primary.any()),
         badges=badges,
         holm=corrected if corrected != badges else [],
         secondary=_badges(judged["verdict"].iloc[len(first_parts) :], always=True),
