@@ -10,6 +10,7 @@ from conftest import ROOT
 from pages import PAGES
 
 from bnexp.analysis import load_runs, tables
+from bnexp.analysis.statistics import paired_difference
 from bnexp.folders import pack
 from bnexp.sweeps import reproduce
 
@@ -198,3 +199,18 @@ def test_the_citation_is_of_this_version():
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## {cited['version']}" in changes
     assert cited["license"] in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_accuracy_in_bfloat16_is_that_of_the_runs():
+    table = pd.read_csv(REFERENCE / "benchmark/precision.csv")
+    text = flat(PAGES["results.md"]).replace("−", "-")
+    for network, runs in table.groupby("network"):
+        pair = runs.pivot(index="seed", columns="precision", values="test_accuracy")
+        assert len(pair.dropna()) == len(pair) == 10
+        found = paired_difference(pair["bfloat16"], pair["float32"]).scaled(100)
+        row = f"| {network} | {pair['float32'].mean():.2%} | {pair['bfloat16'].mean():.2%} "
+        assert f"{row}| {found.mean:+.2f} [{found.low:.2f}, {found.high:.2f}] |" in text
+    plain = table[(table["network"] == "plain") & (table["seed"] < 3)]
+    pair = plain.pivot(index="seed", columns="precision", values="test_accuracy")
+    few = paired_difference(pair["bfloat16"], pair["float32"]).scaled(100)
+    assert f"give {few.mean:+.2f} [{few.low:.2f}, {few.high:.2f}]" in text
