@@ -3,18 +3,23 @@
 Nothing of `bnexp.analysis` or `bnexp.sweeps` is used here but to be compared with.
 """
 
-import io
 import json
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
-import yaml
-from conftest import ROOT
+from derived import (
+    COMMITTED,
+    PAGE,
+    RAW_PAGE,
+    by_rule_r,
+    effect_in_words,
+    interval,
+    of_sweep,
+    row_in_words,
+    table,
+)
 from scipy import stats
 
 from bnexp.analysis import load_runs, tables
@@ -22,45 +27,14 @@ from bnexp.analysis.claims.deep import figure3
 from bnexp.analysis.claims.judge import judge
 from bnexp.analysis.claims.table import claims_table
 
-COMMITTED = ROOT / "outputs" / "reference" / "protocol-2"
 CELL = ["lr", "stddev", "schedule"]
 PUBLISHED = {"stddev": 0.05, "schedule": "constant"}
 FULL, SHORT = 50000, 10000
 
 
-def table(row: dict[str, str | None], name: str) -> pd.DataFrame:
-    """A run's table, put together from its columns."""
-    columns = {key: (row[f"{name}:{key}"] or "").split() for key in (row[name] or "").split(",")}
-    return pd.read_csv(io.StringIO(pd.DataFrame(columns).to_csv(index=False)))
-
-
 def reached(history: pd.DataFrame, target: float, budget: int) -> float:
     there = history.loc[history["val_accuracy"] >= target, "step"]
     return float(there.iloc[0]) if len(there) else float(budget)
-
-
-def of_sweep(sweep: str) -> Iterator[tuple[dict[str, str | None], dict[str, Any]]]:
-    """Of each run of a trial its cells in the pack, what it was, and its accuracies."""
-    for packed in pq.read_table(COMMITTED / "runs.parquet").to_pylist():
-        if packed["sweep"] != sweep:
-            continue
-        config, result = yaml.safe_load(packed["config.yaml"]), json.loads(packed["result.json"])
-        died = result["status"] == "diverged"
-        yield (
-            packed,
-            {
-                "arm": config["norm"]["kind"],
-                "layers": len(config["model"].get("hidden", [])),
-                "lr": float(config["optimizer"]["lr"]),
-                "stddev": float(config["init"].get("stddev", math.nan)),
-                "scale": float(config["init"].get("scale", 1)),
-                "schedule": config["schedule"]["kind"],
-                "steps": config["trainer"]["steps"],
-                "seed": config["seed"],
-                "validation": 0.1 if died else result["final_val_accuracy"],
-                "test": 0.1 if died else result["test_accuracy"],
-            },
-        )
 
 
 def read() -> pd.DataFrame:
@@ -127,12 +101,9 @@ def derive(runs: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
 def test_effects_and_intervals_are_those_of_a_second_derivation(runs, judged):
     for key, values in derive(runs).items():
         row = judged.loc[key]
-        low, high = stats.t.interval(
-            0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values)
-        )
         assert row["n"] == len(values) == 10
         assert row["effect"] == pytest.approx(values.mean(), rel=1e-9), key
-        assert (row["low"], row["high"]) == pytest.approx((low, high), rel=1e-9), key
+        assert (row["low"], row["high"]) == pytest.approx(interval(values), rel=1e-9), key
         assert row["p"] == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-6) or (
             row["verdict"] == "inconclusive"
         )
@@ -141,10 +112,7 @@ def test_effects_and_intervals_are_those_of_a_second_derivation(runs, judged):
 def test_verdicts_are_those_of_a_second_derivation(runs, judged):
     """Of steps, a verdict may be less, where another convention does not give it."""
     for (claim, part), values in derive(runs).items():
-        low, high = stats.t.interval(
-            0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values)
-        )
-        wanted = "supported" if low > 0 else "contradicted" if high < 0 else "inconclusive"
+        wanted = by_rule_r(values)
         verdict = judged.loc[(claim, part), "verdict"]
         assert verdict == wanted or (claim == "faster-training" and verdict == "inconclusive")
 
@@ -159,7 +127,6 @@ def test_the_committed_table_is_that_of_the_committed_runs(judged):
 
 
 def test_what_docs_say_of_the_trial_is_what_the_table_says(judged):
-    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     told = {
         ("higher-accuracy", "tuned"): "supported",
         ("faster-training", "tuned, 95%"): "inconclusive",
@@ -169,11 +136,10 @@ def test_what_docs_say_of_the_trial_is_what_the_table_says(judged):
     }
     for key, verdict in told.items():
         row = judged.loc[key]
-        numbers = f"{row['effect']:+.2f} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "−")
-        assert numbers in page
+        assert row_in_words(row) in PAGE
         if verdict:
             assert row["primary"] and row["verdict_holm"] == verdict
-            assert f"| {key[0]}: {key[1]} |" in page
+            assert f"| {key[0]}: {key[1]} |" in PAGE
 
 
 # --- depth
@@ -211,12 +177,11 @@ def test_the_depth_that_only_bn_trains_is_that_of_a_second_derivation():
     everywhere = all(arms["none"]["test"].mean() >= 0.9 for arms in found.values())
     wanted = "supported" if rescued else "contradicted" if stuck or everywhere else "inconclusive"
     assert row["verdict"] == wanted
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     for count, arms in found.items():
         none, batch = (arms[arm]["test"].mean() for arm in ("none", "batch"))
-        assert f"| {count} | {none:.2%} | {batch:.2%} |" in page
+        assert f"| {count} | {none:.2%} | {batch:.2%} |" in PAGE
         assert f"{count} layers {none:.2%}" in row["sentence"]
-    assert f"{row['effect']:+.2f} [{row['low']:.2f}, {row['high']:.2f}] points" in page
+    assert f"{row_in_words(row)} points" in PAGE
 
 
 # --- data that nobody tuned for
@@ -231,11 +196,9 @@ def test_the_trial_on_cifar_10_is_that_of_a_second_derivation():
         for arm in ("none", "batch")
     }
     values = 100 * (test["batch"]["test"] - test["none"]["test"])
-    low, high = stats.t.interval(0.95, 5, loc=values.mean(), scale=stats.sem(values))
-    page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
-    told = f"{values.mean():.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
-    assert f"{test['none']['test'].mean():.2%} without BN and" in page
-    assert f"{test['batch']['test'].mean():.2%} with it, {told}: no difference" in page
+    told = effect_in_words(values)
+    assert f"{test['none']['test'].mean():.2%} without BN and" in PAGE
+    assert f"{test['batch']['test'].mean():.2%} with it, {told}: no difference" in PAGE
     assert len(values) == 6
 
 
@@ -291,9 +254,9 @@ def test_fewer_steps_is_that_of_a_second_derivation(deep):
     for factor, part in ((1, "η*"), (5, "5η*")):
         row = told.loc[("deep", "fewer-steps", part)]
         values = steps(base) - steps(at(deep, "batch", factor * rate, scale))
-        low, high = stats.t.interval(0.95, 5, loc=values.mean(), scale=stats.sem(values))
-        assert (row["effect"], row["low"], row["high"]) == pytest.approx((values.mean(), low, high))
-        wanted = "supported" if low > 1 else "contradicted" if high < 1 else "inconclusive"
+        found = (values.mean(), *interval(values))
+        assert (row["effect"], row["low"], row["high"]) == pytest.approx(found)
+        wanted = by_rule_r(values, bound=1)
         assert row["verdict"] in (wanted, "inconclusive")  # where a convention does not give it
     values = 100 * (at(deep, "batch", 30 * rate, scale)["maximum"] - base["maximum"])
     row = told.loc[("deep", "fewer-steps", "maximum at 30η*")]
@@ -312,22 +275,17 @@ def test_the_ensemble_is_that_of_a_second_derivation(deep):
 
 
 def test_what_docs_say_of_sixteen_convolutions_is_what_the_tables_say(deep):
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     found = load_runs(COMMITTED)
     steps = tables.figure3_text(figure3(found.of_sweep("deep")).assign(network=""))
-    assert steps.to_markdown(index=False) in page
+    assert steps.to_markdown(index=False) in RAW_PAGE
     told = claims_table(judge(found)).set_index(["sweep", "claim", "part"])
     rows = [("fewer-steps", "5η*"), ("fewer-steps", "η*"), ("fewer-steps", "maximum at 30η*")]
     for key in [*rows, ("ensemble", "")]:
         row = told.loc[("deep", *key)]
-        numbers = f"{row['effect']:+.2f} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "−")
-        assert numbers in " ".join(page.split())
+        assert row_in_words(row) in PAGE
         assert row["verdict"] == "supported"
     none, batch = (at(deep, arm, *chosen_of_finalists(deep, arm)) for arm in ("none", "batch"))
     values = 100 * (batch["test"] - none["test"])
-    low, high = stats.t.interval(0.95, 5, loc=values.mean(), scale=stats.sem(values))
-    assert f"{none['test'].mean():.2%} without BN" in page
-    assert (
-        f"{batch['test'].mean():.2%} with it, +{values.mean():.2f} [{low:.2f}, {high:.2f}]" in page
-    )
-    assert f"`deep` ({len(deep)} runs)" in page
+    assert f"{none['test'].mean():.2%} without BN" in PAGE
+    assert f"{batch['test'].mean():.2%} with it, {effect_in_words(values)} points" in PAGE
+    assert f"`deep` ({len(deep)} runs)" in PAGE
