@@ -1,5 +1,6 @@
 """What second derivations share: packed runs, intervals and verdicts by pandas and SciPy alone."""
 
+import functools
 import io
 import json
 import math
@@ -82,6 +83,56 @@ def effect_in_words(values: pd.Series, digits: int = 2) -> str:
 
 def row_in_words(row: pd.Series, digits: int = 2) -> str:
     return in_words(row["effect"], row["low"], row["high"], digits=digits)
+
+
+# --- runs with probes
+
+
+@functools.cache
+def with_probes(sweep: str) -> pd.DataFrame:
+    """A row for each run of a sweep with its tables, in the order of seeds."""
+    rows = [
+        row | {"history": table(packed, "history.csv"), "probes": table(packed, "probes.csv")}
+        for packed, row in of_sweep(sweep)
+    ]
+    return pd.DataFrame(rows).set_index("seed").sort_index()
+
+
+def setting(runs: pd.DataFrame, key: str) -> pd.Series:
+    """What a dotted key had in each run; a group's name stands for its option."""
+    group, _, name = key.partition(".")
+    return runs["config"].map(lambda config: config[group].get(name or "kind"))
+
+
+def probed(runs: pd.DataFrame, statistic: str, step: int) -> pd.DataFrame:
+    """A row for each seed, a column for each layer."""
+
+    def by_layer(probes: pd.DataFrame) -> pd.Series:
+        here = probes[(probes["statistic"] == statistic) & (probes["step"] == step)]
+        return here.set_index("layer")["value"]
+
+    return pd.DataFrame({seed: by_layer(probes) for seed, probes in runs["probes"].items()}).T
+
+
+def tuned(runs: pd.DataFrame) -> pd.DataFrame:
+    """The report runs of one arm, at the rate with the best mean accuracy on validation."""
+    scores = runs[runs.index < FIRST_REPORT_SEED].groupby("lr")["validation"]
+    assert (scores.count() == 2).all()
+    best = scores.mean().idxmax()
+    assert scores.mean().index.min() < best < scores.mean().index.max()  # not at an edge
+    found = runs[(runs.index >= FIRST_REPORT_SEED) & (runs["lr"] == best)]
+    assert list(found.index) == list(range(FIRST_REPORT_SEED, FIRST_REPORT_SEED + 10))
+    return found
+
+
+def arms(runs: pd.DataFrame, key: str) -> dict[str, pd.DataFrame]:
+    return {arm: tuned(runs[setting(runs, key) == arm]) for arm in setting(runs, key).unique()}
+
+
+def population_loss(runs: pd.DataFrame, how: str, step: int) -> pd.Series:
+    return runs["probes"].map(
+        lambda one: one[(one["statistic"] == f"loss_{how}") & (one["step"] == step)]["value"].item()
+    )
 
 
 def norm_of(parts: pd.DataFrame) -> pd.Series:
