@@ -113,7 +113,7 @@ def test_what_docs_say_of_rates_outside_the_gradient_is_what_the_runs_say():
     slow, fast = (tuning_at(mine, "norm.gradient", rate) for rate in (0.003, 0.3))
     at_same = {arm: f"{one['loss'].mean():.3f}" for arm, one in slow.items()}
     stands(
-        f"At the same rate of 0.003 it is {at_same['full']} with the full gradient, "
+        f"At the same rate of 0.003 test loss is {at_same['full']} with the full gradient, "
         f"{at_same['no_mean']} without that through μ and {at_same['none']} without either"
     )
     train, validation = (
