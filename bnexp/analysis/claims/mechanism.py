@@ -104,7 +104,7 @@ def _slope(part: str, kind: str, arm: pd.DataFrame, slopes: pd.Series, *, judged
     )
     return Finding(
         part,
-        "slope of log‖∂L/∂W‖ on log‖W‖ at step 0; supported within .05 of −1",
+        "slope of log‖∂L/∂W‖ on log‖W‖ at step 0; supported within 0.05 of −1",
         "exponent",
         effect,
         verdict,
@@ -137,10 +137,10 @@ def _weight_growth(part: str, arm: pd.DataFrame, growth: pd.Series, *, judged: b
     of_scale = {scale: by_seed(rows, growth) for scale, rows in measures.split(arm, SCALE).items()}
     smallest, largest = min(of_scale), max(of_scale)
     effect = paired_difference(of_scale[smallest], of_scale[largest])
-    grown = ", ".join(f"{2 ** g.mean():.3g} (times {s:g})" for s, g in of_scale.items())
+    grown = ", ".join(f"{2 ** g.mean():.3g} at {s:g}" for s, g in of_scale.items())
     sentence = (
-        f"While training ‖W‖ becomes so many times as large, by what initial weights are "
-        f"multiplied with: {grown}. Smallest / largest: log2 {shown(effect)}."
+        f"While training ‖W‖ grows to so many times its start, by the factor of the initial "
+        f"weights: {grown}. Smallest / largest: log2 {shown(effect)}."
         f"{died(f'norm={arm[NORM].iloc[0]}', arm, growth.reindex(arm.index))}"
     )
     measure = "growth of ‖W‖, smallest / largest initial weights"
@@ -298,13 +298,17 @@ def _moving_average_lag(runs: Evidence) -> Iterator[Finding]:
         values = by_seed(rows, gap)
         effect = t_interval(values)
         sentence = (
-            f"With decay {decay:g} (half-life {_half_life(decay):.3g} steps) the validation loss "
-            f"at step {EARLY} with population statistics exceeds that with batch statistics by "
+            f"With decay {decay:g} (half-life {_steps(_half_life(decay))}) the validation loss at "
+            f"step {EARLY} with population statistics less that with batch statistics is "
             f"{shown(effect, 3)}.{died(f'decay {decay:g}', rows, values)}"
         )
         measure = f"validation loss at step {EARLY}, population − batch statistics"
         part, primary = f"decay {decay:g}", decay == SLOW
         yield by_rule_r(part, measure, "nats", effect, sentence, primary=primary)
+
+
+def _steps(count: float) -> str:
+    return "1 step" if count == 1 else f"{count:.3g} steps"
 
 
 def _half_life(decay: float) -> float:

@@ -179,8 +179,11 @@ def could_tell(effect: Estimate, null: float = 0.0) -> str:
     """The smallest effect that these seeds could have told, and the permutation p."""
     if effect.n < 2:
         return ""
-    p = f"; sign-flip p = {sign_flip_p(effect.values, null):.2g}" if len(effect.values) else ""
-    apart = "0" if not null else f"{null:g}"
+    apart = f"{null:g}".replace("-", "−") if null else "0"
+    p = ""
+    if len(effect.values):
+        against = f" against {apart}" if null else ""
+        p = f"; sign-flip p = {sign_flip_p(effect.values, null):.2g}{against}"
     return f" Could have told {detectable(effect):.2g} from {apart}{p}."
 
 
