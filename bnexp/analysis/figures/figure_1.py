@@ -46,11 +46,12 @@ def figure_1(runs: Runs) -> Iterator[Drawing]:
     shown = tuned.select(tuned.runs[CONDITION] == condition, (LR,))
     means = mean_curves(shown, "val_accuracy")
     others = tuned.runs[CONDITION].nunique() - 1
-    where = f"{condition[:1].upper()}{condition[1:]}"
-    told = f" {where}, of {others + 1} conditions the one where both are best." if others else ""
+    told = (
+        f": {condition}, of {others + 1} conditions the one where both are best" if others else ""
+    )
     last = means.groupby(ARM, sort=False)["mean"].last()
     caption = (
-        f"After Fig. 1 of Ioffe & Szegedy (2015).{told} (a) Validation accuracy, mean of "
+        f"After Fig. 1 of Ioffe & Szegedy (2015){told}. (a) Validation accuracy, mean of "
         f"{panels.seeds(shown)}; (b, c) the {{15, 50, 85}}th percentiles, over a fixed batch, of "
         "the inputs to one typical unit of the last hidden layer while training, of the first "
         f"seed; {how}."
