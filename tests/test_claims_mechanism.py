@@ -284,6 +284,22 @@ def test_singular_values_are_judged_against_a_factor_of_two():
     assert parts["against none"].verdict == SUPPORTED
 
 
+@pytest.mark.parametrize("infinite", [math.nan, math.inf, 1e30])
+def test_a_singular_matrix_counts_as_the_worst_and_is_not_left_out(infinite):
+    def effect(value):
+        made = jacobian(1)
+        for one in made:
+            if one["row"]["norm.kind"] == "none":
+                one["probes"] = [
+                    (*place, value if place[2:] == ["2", "condition"] else number)
+                    for *place, number in one["probes"]
+                ]
+        return by_part("jacobian", made)["condition"].effect
+
+    assert effect(infinite).mean == effect(1 / np.finfo(float).eps).mean
+    assert effect(infinite).n == SEEDS
+
+
 def test_runs_that_died_before_they_had_a_value_are_told():
     made = momentum(1)
     made[-1]["probes"] = [row for row in made[-1]["probes"] if row[0] < 500]

@@ -92,7 +92,9 @@ def jacobian(runs: pd.DataFrame) -> dict[str, pd.Series]:
         ratio = np.log2(none.mean(axis=1) / batch.mean(axis=1))
         found[", ".join(filter(None, (when, "against none")))] = ratio
         none, batch = (probed(of[arm], "condition", step) for arm in ("none", "batch"))
-        ratio = np.log2(none.mean(axis=1) / batch.mean(axis=1))  # of what is finite
+        largest = 1 / np.finfo(float).eps  # in place of what is not finite
+        none, batch = (one.fillna(largest).clip(upper=largest) for one in (none, batch))
+        ratio = np.log2(none.mean(axis=1) / batch.mean(axis=1))
         found[", ".join(filter(None, (when, "condition")))] = ratio
     return found
 

@@ -317,6 +317,8 @@ def _half_life(decay: float) -> float:
 
 # --- singular values
 
+SINGULAR = 1 / float(np.finfo(float).eps)  # the largest condition number that is told from infinite
+
 
 def _jacobian(runs: Evidence) -> Iterator[Finding]:
     values = measures.probed(runs, "jacobian", "median_abs_log", "condition")
@@ -324,12 +326,19 @@ def _jacobian(runs: Evidence) -> Iterator[Finding]:
     mine = values[values["run"].isin([*ours.table.index, *theirs.table.index])]
     first, last = mine["step"].min(), mine["step"].max()
     for step, when in ((last, ""), (first, "at the start")):
-        at = mine[mine["step"] == step]
-        table = at.groupby(["run", "statistic"])["value"].mean().unstack("statistic")
+        table = _by_run(mine[mine["step"] == step])
         distance, condition = table["median_abs_log"], table["condition"]
         yield _near_1(when, theirs, ours, distance, primary=step == last)
         yield _farther(joined(when, "against none"), theirs, ours, distance, "median |log s|")
         yield _farther(joined(when, "condition"), theirs, ours, condition, "condition number")
+
+
+def _by_run(values: pd.DataFrame) -> pd.DataFrame:
+    """Means over the layers; the condition number of a singular matrix is `SINGULAR`."""
+    wide = values.pivot(index=["run", "layer"], columns="statistic", values="value")
+    singular = wide["median_abs_log"].notna() & ~(wide["condition"] < SINGULAR)
+    wide["condition"] = wide["condition"].mask(singular, SINGULAR)
+    return wide.groupby("run").mean()
 
 
 def _near_1(
@@ -354,7 +363,7 @@ def _farther(part: str, theirs: Chosen, ours: Chosen, values: pd.Series, what: s
     effect = paired_log2_ratio(b, a)
     sentence = (
         f"The {what} of the layers' Jacobians is {a.median():.3g} with {ours.arm} and "
-        f"{b.median():.3g} with {theirs.arm} (medians) {how(theirs, ours)}, "
+        f"{b.median():.3g} with {theirs.arm} (medians) {how(theirs, ours)}; paired by seed "
         f"{times(effect.mean)} as large with {theirs.arm}: "
         f"log2 {shown(effect)}.{died(ours.arm, ours.table, a)}{died(theirs.arm, theirs.table, b)}"
     )
