@@ -190,3 +190,5 @@ def test_steps_are_logarithmic_where_early_ones_were_evaluated_more_often(early,
     ]
     [drawing] = drawn_by(curves, judged(made), Wanted(("val_accuracy",)))
     assert {axis.get_xscale() for axis in drawing.figure.axes} == {scale}
+    on_the_page = data.curves_data(judged(made))
+    assert on_the_page is not None and on_the_page["early"] is (scale == "log")

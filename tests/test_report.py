@@ -316,7 +316,7 @@ def test_machines_are_counted_and_missing_ones_too():
     machine = {"cpu": "EPYC", "cores": 2, "gpu": None}
     table = pd.DataFrame({"machine": [machine, machine, None], "threads": [1.0, 1.0, np.nan]})
     told = dict(sections.provenance(table))
-    assert told["machine"] == [("cpu EPYC, cores 2", 2), (sections.NOT_RECORDED, 1)]
+    assert told["machine"] == [("cores 2, cpu EPYC", 2), (sections.NOT_RECORDED, 1)]
     assert told["threads of a run"] == [("1", 2), (sections.NOT_RECORDED, 1)]
     assert told["versions"] == [(sections.NOT_RECORDED, 3)]
 

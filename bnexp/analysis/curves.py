@@ -12,6 +12,7 @@ from bnexp.folders.runs import DIVERGED, FAILED
 X_AXES = ("step", "epoch", "seconds")
 
 
+EARLY = "trainer.early_steps"
 ACCURACY = "val_accuracy"  # the metric of which guessing has a known value
 
 
@@ -79,3 +80,9 @@ def after_divergence(runs: Runs, metric: str) -> str:
     if metric != ACCURACY:
         return "the mean ends with its first seed"
     return f"from there on it counts in the mean as {chance_text(runs.runs)}"
+
+
+def evaluated_early(runs: Runs, x: pd.Series) -> bool:
+    """Whether all runs were evaluated more often early on, which a linear axis would not show."""
+    column = runs.runs.get(EARLY, pd.Series(0, index=runs.runs.index))
+    return bool((column.fillna(0) > 0).all() and x.min() > 0)

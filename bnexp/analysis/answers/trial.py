@@ -15,6 +15,7 @@ from bnexp.analysis.steps import STEP
 from bnexp.analysis.trial_words import MEASURES, Comparison, Part, parts_of, smaller, verdict_words
 from bnexp.analysis.trials import ACCURACY, STEPS, effects
 
+BOTH = (ACCURACY, STEP)  # what verdicts in words are of
 MOST = 6  # conditions whose numbers stand in a sentence
 
 
@@ -26,10 +27,13 @@ def trial_answer(record: Mapping[str, Any], runs: Runs) -> Answer:
     main = TUNED if TUNED in names else names[0]
     firsts: dict[str, list[Part]] = {}  # of each condition the main part, by every criterion
     blocks = []
+    criteria = {part.choose_by for part in parts}
     for part in parts:
         if part.name == main:
             firsts.setdefault(part.condition, []).append(part)
-        blocks.append(_block(part, first=part.name == main, alone=len(parts) == 1))
+        own = (STEP,) if part.choose_by == STEPS else (ACCURACY,)
+        measures = BOTH if len(criteria) == 1 else own
+        blocks.append(_block(part, measures, first=part.name == main, alone=len(parts) == 1))
     blocks.sort(key=lambda block: not block.first)
     told = f"{_together(firsts)} {_numbers([some[0] for some in firsts.values()])}".strip()
     return Answer(told, _how_sure(record, table), blocks, table)
@@ -44,7 +48,7 @@ def _verdicts(parts: Sequence[Part]) -> str:
     return "; ".join(verdicts)
 
 
-def _own(part: Part, measures: Sequence[str] = (ACCURACY, STEP), *, alike: bool = True) -> str:
+def _own(part: Part, measures: Sequence[str] = BOTH, *, alike: bool = True) -> str:
     rows = part.rows[(part.rows["at"] == "") & part.rows["measure"].isin(measures)]
     told = [
         verdict_words(of_arm, part.alike[arm] if alike else "") for arm, of_arm in _by_arm(rows)
@@ -87,11 +91,11 @@ def _numbers(parts: Sequence[Part]) -> str:
     )
 
 
-def _block(part: Part, *, first: bool, alone: bool) -> Block:
+def _block(part: Part, measures: Sequence[str], *, first: bool, alone: bool) -> Block:
     matched = [one for one in part.comparisons if "its own choice" not in one.how]
     return Block(
         title="" if alone else _short(part.title),
-        headline=_sentence(_own(part)),
+        headline=_sentence(_own(part, measures)),
         sentences=[
             _sentence(": ".join(filter(None, [_how(part, one), one.verdict]))) for one in matched
         ],
@@ -203,7 +207,9 @@ def _difference(row: pd.Series, is_accuracy: bool) -> str:
         return with_interval(row["effect"], row["low"], row["high"]) + " points"
     if 2 * min(row["never"], row["baseline_never"]) > row["n"]:
         return "most runs never got there"
-    least = "at least " if row["baseline_never"] and not row["never"] else ""
+    least = ""
+    if bool(row["never"]) != bool(row["baseline_never"]):
+        least = "at most " if row["never"] else "at least "
     ratio, low, high = (2 ** row[name] for name in ("effect", "low", "high"))
     return f"{least}{times(ratio, low, high)} as fast"
 
@@ -214,7 +220,8 @@ def _how_sure(record: Mapping[str, Any], table: pd.DataFrame) -> str:
         f"Every arm was tuned alike; what it chose then ran on {seeds_words(n)} that no tuning run "
         "had. Both arms of a seed start from the same weights and see the same batches, so they "
         "are compared pair by pair; how many times as fast is the geometric mean of the pairs. In "
-        "brackets: 95% intervals, by which verdicts go; p by sign flips, of which "
+        "brackets: 95% intervals. A verdict takes one wholly on one side, and of steps that two "
+        "other ways to count runs that never get there agree; p by sign flips, of which "
         f"{seeds_words(n)} can give none below {2 / 2**n:.2g}."
     )
     few = f" Fewer than {MIN_JUDGED} seeds are too few for a verdict." if n < MIN_JUDGED else ""

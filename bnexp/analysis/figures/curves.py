@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bnexp.analysis import best_rates, style
-from bnexp.analysis.curves import after_divergence, mean_curves
+from bnexp.analysis.curves import after_divergence, evaluated_early, mean_curves
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, panels, ranges, words
 from bnexp.analysis.judged import HOW, comparisons, ended_trial, judged
@@ -17,7 +17,6 @@ from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import MIN_SEEDS
 from bnexp.folders.runs import DIVERGED
 
-EARLY = "trainer.early_steps"
 PLACE = 20  # among the figures of a sweep
 
 
@@ -115,12 +114,6 @@ def _draw(runs: Runs, curves: pd.DataFrame, conditions: list[str], metric: str, 
     panels.label_axes(axes, style.X_LABELS[x], style.metric_label(metric))
     panels.legend(figure, arms, *panels.crosses(runs))
     return figure
-
-
-def evaluated_early(runs: Runs, x: pd.Series) -> bool:
-    """Whether all runs were evaluated more often early on, which a linear axis would not show."""
-    column = runs.runs.get(EARLY, pd.Series(0, index=runs.runs.index))
-    return bool((column.fillna(0) > 0).all() and x.min() > 0)
 
 
 def _seeds(

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnexp.analysis import best_rates, measures, style
-from bnexp.analysis.curves import mean_curves
+from bnexp.analysis.curves import evaluated_early, mean_curves
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import Wanted, curves, panels, ranges, words
+from bnexp.analysis.figures import Wanted, panels, ranges, words
 from bnexp.analysis.figures.layout import Sheet
 from bnexp.analysis.judged import HOW, ended_trial, judged, own_choices
 from bnexp.analysis.loading import Runs
@@ -113,7 +113,7 @@ def _figure_1(runs: Runs, means: pd.DataFrame) -> Figure:
     for arm in arms:
         mean, look = means[means[ARM] == arm], looks[arm]
         accuracy.plot(mean["step"], mean["mean"], color=look.colour, linestyle=look.line)
-    if curves.evaluated_early(runs, means["step"]):
+    if evaluated_early(runs, means["step"]):
         accuracy.set_xscale("log")
     ranges.room(accuracy, "x", means["step"])
     ranges.room(accuracy, "y", [_lowest(means), 1.0], margin=0.02)

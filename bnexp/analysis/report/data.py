@@ -16,8 +16,8 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from bnexp.analysis import style
-from bnexp.analysis.curves import X_AXES, after_divergence, mean_curves
-from bnexp.analysis.judged import COMPARED, with_comparisons
+from bnexp.analysis.curves import X_AXES, after_divergence, evaluated_early, mean_curves
+from bnexp.analysis.judged import COMPARED, TUNING, with_comparisons
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION, Names, telling, texts, value_key, varying
 from bnexp.analysis.report.encoding import COARSE, Piece, differences, rounded
@@ -81,6 +81,7 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
     and the condition of each,
     selection (the values chosen at first, for each key that is not the arm's),
     grids (lists of x values),
+    early (whether all were evaluated more often early on),
     metrics (curves by group: grids of step, epoch and seconds, n, mean, half the interval;
     `ends` of diverged runs; `early`: how many of a group ended before the first evaluation;
     `after`: what they count as from there on),
@@ -111,11 +112,18 @@ def curves_data(runs: Runs) -> dict[str, Any] | None:
         "groups": members.tolist(),
         "conditions": groups[CONDITION].tolist(),
         "selection": _selection(members[:, [1 + i for i in chips]], [keys[i] for i in chips]),
+        "early": _early(runs),
         "metrics": metrics,
         "results": results(runs, groups),
         "grids": grids.lists(),
         "total": total,
     }
+
+
+def _early(runs: Runs) -> bool:
+    table = runs.runs
+    shown = table[table[COMPARED] != TUNING] if COMPARED in table else table
+    return evaluated_early(replace(runs, runs=shown), runs.history["step"])
 
 
 def _selection(cells: np.ndarray, keys: Sequence[str]) -> list[list[int]]:

@@ -116,7 +116,7 @@ def provenance(table: pd.DataFrame) -> list[tuple[str, list[tuple[str, int]]]]:
 def described(value: Any) -> str:
     """ "python 3.11.7, tensorflow 2.21.0" of a dict; the text of anything else."""
     if isinstance(value, Mapping):
-        known = [f"{name} {item}" for name, item in value.items() if item not in (None, "")]
+        known = [f"{name} {item}" for name, item in sorted(value.items()) if item]
         return ", ".join(known) or NOT_RECORDED
     if value is None or value != value:
         return NOT_RECORDED

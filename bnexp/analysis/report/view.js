@@ -77,7 +77,8 @@ function numbersOf({ data, choice }) {
 
 function suggestsLog({ data, choice }, axis) {
   if (axis === "y") return measure({ data, choice }).log;
-  const numbers = isAgainst({ choice }) ? numbersOf({ data, choice }) : null;
+  if (!isAgainst({ choice })) return Boolean(data.early);
+  const numbers = numbersOf({ data, choice });
   return Boolean(numbers) && Math.min(...numbers) > 0 && Math.max(...numbers) / Math.min(...numbers) >= 10;
 }
 
