@@ -215,17 +215,20 @@ def _difference(row: pd.Series, is_accuracy: bool) -> str:
 
 
 def _how_sure(record: Mapping[str, Any], table: pd.DataFrame) -> str:
-    n = int(table["n"].min()) if len(table) else 0
-    told = (
+    told = "Every arm was tuned alike." if table.empty else _seeds_told(int(table["n"].min()))
+    return f"{told}{''.join(f' Smaller: {note}.' for note in _notes(record))}"
+
+
+def _seeds_told(n: int) -> str:
+    few = f" Fewer than {MIN_JUDGED} seeds are too few for a verdict." if n < MIN_JUDGED else ""
+    return (
         f"Every arm was tuned alike; what it chose then ran on {seeds_words(n)} that no tuning run "
         "had. Both arms of a seed start from the same weights and see the same batches, so they "
         "are compared pair by pair; how many times as fast is the geometric mean of the pairs. In "
         "brackets: 95% intervals. A verdict takes one wholly on one side, and of steps that two "
         "other ways to count runs that never get there agree; p by sign flips, of which "
-        f"{seeds_words(n)} can give none below {2 / 2**n:.2g}."
+        f"{seeds_words(n)} can give none below {2 / 2**n:.2g}.{few}"
     )
-    few = f" Fewer than {MIN_JUDGED} seeds are too few for a verdict." if n < MIN_JUDGED else ""
-    return f"{told}{few}{''.join(f' Smaller: {note}.' for note in _notes(record))}"
 
 
 def _notes(record: Mapping[str, Any]) -> Iterator[str]:
