@@ -178,12 +178,14 @@ def _points(row: pd.Series) -> str:
 
 
 def _speed_sentence(row: pd.Series) -> Iterator[str]:
-    if pd.notna(row["ratio"]):
-        yield (
-            f"It reaches {percent(row['target'])} validation accuracy after {row['steps']:,.4g} "
-            f"steps, {style.label(row['baseline'])} after {row['baseline_steps']:,.4g} (medians): "
-            f"{times(row['ratio'], row['ratio_low'], row['ratio_high'])} as fast, paired by seed."
-        )
+    if pd.isna(row["ratio"]):
+        return
+    arm, baseline = _capital(style.label(row[ARM])), style.label(row["baseline"])
+    yield (
+        f"{arm} reaches {percent(row['target'])} validation accuracy after {row['steps']:,.4g} "
+        f"steps, {baseline} after {row['baseline_steps']:,.4g} (medians): "
+        f"{times(row['ratio'], row['ratio_low'], row['ratio_high'])} as fast, paired by seed."
+    )
 
 
 def _counted(rows: pd.DataFrame, arm: str, baseline: str, metric: str) -> str:
