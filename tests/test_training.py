@@ -247,15 +247,22 @@ def test_evaluation_counts_every_image_once(compose):
     assert metrics.log_loss == pytest.approx(np.minimum(losses, -np.log(1e-15)).mean(), rel=1e-5)
 
 
-def test_exact_population_statistics_are_used_for_the_test(compose, tmp_path):
+def test_exact_statistics_are_used_for_the_last_validation_and_the_test(compose, tmp_path):
     slow = compose(*SMALL, "norm.momentum=0.999")
     exact = compose(
         *SMALL, "norm.momentum=0.999", "norm.population=exact", "norm.population_batches=20"
     )
     moving_outcome, _ = train(slow, tmp_path / "moving")
     exact_outcome, _ = train(exact, tmp_path / "exact")
-    assert history(tmp_path / "moving") == history(tmp_path / "exact")
-    assert exact_outcome.test.loss < moving_outcome.test.loss  # slow averages lag behind
+    *moving, last_moving = history(tmp_path / "moving")
+    *before, last_exact = history(tmp_path / "exact")
+    assert before == moving
+    step, epoch, train_loss, val_loss, val_accuracy = last_exact.split(",")
+    assert last_moving.startswith(f"{step},{epoch},{train_loss},")
+    # slow averages lag behind
+    assert float(val_loss) < float(last_moving.split(",")[3])
+    assert exact_outcome.test.loss < moving_outcome.test.loss
+    assert exact_outcome.as_result()["final_val_accuracy"] == float(val_accuracy)
 
 
 def test_a_second_run_of_the_same_shape_starts_at_once(compose, tmp_path):

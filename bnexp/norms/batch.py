@@ -318,8 +318,9 @@ def batch(
             statistics depend on (section 3); no_mean: not through the mean that is subtracted;
             none: neither through the mean nor the variance. Section 2 warns of the latter two.
         population: what inference normalizes with at the end of training. moving: the moving
-            averages; exact: averages over training batches after training (Alg. 2, lines 7-12).
-            The history's validation figures use moving averages in either case.
+            averages; exact: averages over training batches after training (Alg. 2, lines 7-12), by
+            which the last validation and the test are made. Validations before the last step use
+            moving averages in either case.
         population_batches: batches to average over with population=exact; the paper says only
             "multiple".
         renorm: Batch Renormalization (Ioffe 2017): training normalizes as inference does, as far

@@ -131,9 +131,6 @@ def training(
     run = _Run(config, dataset, folder, report, watch, program)
     outcome = yield from run.train()
     if outcome.status == runs.FINISHED:
-        if config.norm.target == EXACT_FOR and config.norm["population"] == "exact":
-            with watch("evaluate"):
-                _use_exact_statistics(config, dataset, run.program)
         outcome.test = run.evaluate(dataset.test)
         run.record_test(outcome.test)
         if not np.isfinite(outcome.test.loss):
@@ -166,7 +163,9 @@ class _Run:
         self._probed = TableFile(folder / PROBES, PROBE_COLUMNS)
         with watch("load"):
             self._images = on_device(dataset.train)
-        self._order = _batch_order(config, dataset)
+        self._order = BatchOrder(
+            config.seed, len(dataset.train), self._trainer.batch_size, self._trainer.reshuffle
+        )
         with watch("compile"):
             self.program = program or program_for(config, dataset)
         self._tell(dataset)
@@ -219,6 +218,8 @@ class _Run:
             progress.steps < self._trainer.steps or progress.loss_steps
         ):
             if (yield from self._train_to_evaluation()):
+                if progress.steps == self._trainer.steps:
+                    self._use_exact_statistics()
                 validated = self.evaluate(self._validation)
                 self._record(validated)
                 if np.isfinite(validated.loss):
@@ -227,6 +228,16 @@ class _Run:
             status = runs.DIVERGED
             self._report.line(f"step {progress.steps:5d}: diverged (the loss is not finite)")
         return Outcome(status, progress)
+
+    def _use_exact_statistics(self) -> None:
+        """Alg. 2, lines 7-12, over the batches that training would have come to next."""
+        norm = self._config.norm
+        if norm.target == EXACT_FOR and norm["population"] == "exact":
+            with self._watch("evaluate"):
+                images, _ = self._images
+                rows = self._order.rows(self._trainer.steps, norm["population_batches"])
+                batches = (scaled(tf.gather(images, row)) for row in rows)
+                set_population_statistics(self.program.model, batches)
 
     def evaluate(self, split: Split) -> Metrics:
         """Validates or tests the network as it stands."""
@@ -348,19 +359,6 @@ def _few_probed(config: Config, dataset: Dataset) -> list[str]:
     if not config.probes.record or config.probes.images <= there:
         return []
     return [f"probes look at {there} images: there are no {config.probes.images}"]
-
-
-def _batch_order(config: Config, dataset: Dataset) -> BatchOrder:
-    trainer = config.trainer
-    return BatchOrder(config.seed, len(dataset.train), trainer.batch_size, trainer.reshuffle)
-
-
-def _use_exact_statistics(config: Config, dataset: Dataset, program: Program) -> None:
-    """Alg. 2, lines 7-12, over the batches that training would have come to next."""
-    images, _ = on_device(dataset.train)
-    order = _batch_order(config, dataset)
-    rows = order.rows(config.trainer.steps, config.norm["population_batches"])
-    set_population_statistics(program.model, (scaled(tf.gather(images, row)) for row in rows))
 
 
 def save_model(program: Program, folder: Path) -> None:
