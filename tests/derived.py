@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 from conftest import ROOT
-from scipy import stats
+from scipy import optimize, stats
 
 COMMITTED = ROOT / "outputs" / "reference" / "protocol-2"
 RAW_PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 PAGE = " ".join(RAW_PAGE.split())
 FIRST_REPORT_SEED = 100
+PRIMARY_PARTS = 30  # of sections A and W, also where they were not run
 
 
 def committed_claims() -> pd.DataFrame:
@@ -62,7 +64,9 @@ def of_sweep(sweep: str) -> Iterator[tuple[dict[str, str | None], dict[str, Any]
 
 
 def interval(values: pd.Series, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's t."""
+    """Student's t; without width where all values are alike."""
+    if values.nunique() == 1:
+        return values.iloc[0], values.iloc[0]
     return stats.t.interval(confidence, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
 
 
@@ -70,6 +74,34 @@ def by_rule_r(values: pd.Series, bound: float = 0) -> str:
     """Rule R: where the interval lies, against a bound that the claim says is exceeded."""
     low, high = interval(values)
     return "supported" if low > bound else "contradicted" if high < bound else "inconclusive"
+
+
+def sign_flip_p(values: pd.Series) -> float:
+    """Share of all choices of signs whose sum is as far from 0."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums + value, sums - value])
+    return float(np.mean(np.abs(sums) >= abs(values.sum()) * (1 - 1e-12)))
+
+
+def detectable(values: pd.Series) -> float:
+    """With 80% power at 5%, two-sided."""
+    freedom, limit = len(values) - 1, stats.t.ppf(0.975, len(values) - 1)
+    shift = optimize.brentq(lambda shift: stats.nct.sf(limit, freedom, shift) - 0.8, 1, 10)
+    return shift * stats.sem(values)
+
+
+def holm(claims: pd.DataFrame) -> pd.Series:
+    """Corrected p-values of the primary parts that have one."""
+    primary = claims.loc[claims["primary"].astype(bool) & claims["p"].notna(), "p"].sort_values()
+    by_rank = primary * (PRIMARY_PARTS - np.arange(len(primary)))
+    return by_rank.cummax().clip(upper=1)
+
+
+def stands(*sentences: str) -> None:
+    """On the page, minus signs as they are printed."""
+    for sentence in sentences:
+        assert re.sub(r"-(?=\d)", "−", sentence) in PAGE, sentence
 
 
 def in_words(effect: float, low: float, high: float, digits: int = 2) -> str:
@@ -85,14 +117,18 @@ def row_in_words(row: pd.Series, digits: int = 2) -> str:
     return in_words(row["effect"], row["low"], row["high"], digits=digits)
 
 
-# --- runs with probes
+# --- runs with their tables
 
 
 @functools.cache
-def with_probes(sweep: str) -> pd.DataFrame:
+def with_tables(sweep: str) -> pd.DataFrame:
     """A row for each run of a sweep with its tables, in the order of seeds."""
     rows = [
-        row | {"history": table(packed, "history.csv"), "probes": table(packed, "probes.csv")}
+        row
+        | {
+            name: table(packed, f"{name}.csv") if packed[f"{name}.csv"] else None
+            for name in ("history", "probes")
+        }
         for packed, row in of_sweep(sweep)
     ]
     return pd.DataFrame(rows).set_index("seed").sort_index()
@@ -114,14 +150,14 @@ def probed(runs: pd.DataFrame, statistic: str, step: int) -> pd.DataFrame:
     return pd.DataFrame({seed: by_layer(probes) for seed, probes in runs["probes"].items()}).T
 
 
-def tuned(runs: pd.DataFrame) -> pd.DataFrame:
+def tuned(runs: pd.DataFrame, tuning_seeds: int = 2, report_seeds: int = 10) -> pd.DataFrame:
     """The report runs of one arm, at the rate with the best mean accuracy on validation."""
     scores = runs[runs.index < FIRST_REPORT_SEED].groupby("lr")["validation"]
-    assert (scores.count() == 2).all()
+    assert (scores.count() == tuning_seeds).all()
     best = scores.mean().idxmax()
     assert scores.mean().index.min() < best < scores.mean().index.max()  # not at an edge
     found = runs[(runs.index >= FIRST_REPORT_SEED) & (runs["lr"] == best)]
-    assert list(found.index) == list(range(FIRST_REPORT_SEED, FIRST_REPORT_SEED + 10))
+    assert list(found.index) == list(range(FIRST_REPORT_SEED, FIRST_REPORT_SEED + report_seeds))
     return found
 
 

@@ -17,7 +17,8 @@ from derived import (
     probed,
     row_in_words,
     setting,
-    with_probes,
+    stands,
+    with_tables,
 )
 from scipy import optimize, stats
 
@@ -26,11 +27,6 @@ SWEEPS = ["weight_scale", "outside_gradient", "momentum", "jacobian"]
 LARGEST_CONDITION = 1 / np.finfo(np.float64).eps  # that float64 can tell from none
 CLAIMS = committed_claims()
 JUDGED = CLAIMS[CLAIMS["sweep"].isin(SWEEPS)].set_index(["claim", "part"])
-
-
-def stands(*sentences: str) -> None:
-    for sentence in sentences:
-        assert re.sub(r"-(?=\d)", "−", sentence) in PAGE, sentence
 
 
 def tuning_at(runs: pd.DataFrame, key: str, rate: float) -> dict[str, pd.DataFrame]:
@@ -77,7 +73,7 @@ def test_docs_have_every_primary_and_every_contradicted_part():
 
 def test_what_docs_say_of_large_weights_is_what_the_runs_say():
     powers = {}
-    for arm, mine in with_probes("weight_scale").groupby("arm"):
+    for arm, mine in with_tables("weight_scale").groupby("arm"):
         scales = [one for _, one in mine.groupby("scale")]
         weights, gradients = (
             [np.log(probed(one, name, 0)) for one in scales]
@@ -98,7 +94,7 @@ def test_what_docs_say_of_large_weights_is_what_the_runs_say():
 
 
 def test_what_docs_say_of_rates_outside_the_gradient_is_what_the_runs_say():
-    mine = with_probes("outside_gradient")
+    mine = with_tables("outside_gradient")
     of = arms(mine, "norm.gradient")
     loss = {arm: f"{one['loss'].mean():.3f}" for arm, one in of.items()}
     rate = {arm: f"{one['lr'].iloc[0]:g}" for arm, one in of.items()}
@@ -129,7 +125,7 @@ def test_what_docs_say_of_rates_outside_the_gradient_is_what_the_runs_say():
 
 
 def test_what_docs_say_of_the_biases_outside_the_gradient_is_what_the_runs_say():
-    of = arms(with_probes("outside_gradient"), "norm.gradient")
+    of = arms(with_tables("outside_gradient"), "norm.gradient")
     assert norm_of(probed(of["full"], "bias_norm", 10000)).max() < 1e-5  # rounding
     first, both = "no gradient through μ, ‖b‖", "through neither μ nor σ, ‖b‖"
     stands(f"‖b‖ grows by log2 {told(GRADIENT, first)} and {told(GRADIENT, both)};")
@@ -152,7 +148,7 @@ def test_what_docs_say_of_the_biases_outside_the_gradient_is_what_the_runs_say()
 
 
 def test_what_docs_say_of_moving_averages_is_what_the_runs_say():
-    mine = with_probes("momentum")
+    mine = with_tables("momentum")
     by_decay = dict(list(mine.groupby(setting(mine, "norm.momentum"))))
     own = {decay: population_loss(one, "batch", 500) for decay, one in by_decay.items()}
     assert all(one.equals(own[0.5]) for one in own.values())  # training knows of no averages
@@ -179,7 +175,7 @@ def test_what_docs_say_of_moving_averages_is_what_the_runs_say():
 
 
 def test_what_docs_say_of_singular_values_is_what_the_runs_say():
-    of = arms(with_probes("jacobian"), "norm")
+    of = arms(with_tables("jacobian"), "norm")
     batch, none = of["batch"], of["none"]
     stands(
         f"({batch['lr'].iloc[0]:g} with BN, {none['lr'].iloc[0]:g} without)",
@@ -192,7 +188,7 @@ def test_what_docs_say_of_singular_values_is_what_the_runs_say():
         f"(log2 {told('jacobian', 'at the start, against none')})",
     )
     rates = (0.03, 0.1, 0.3, 1, 3, 10)
-    at = [tuning_at(with_probes("jacobian"), "norm", rate) for rate in rates]
+    at = [tuning_at(with_tables("jacobian"), "norm", rate) for rate in rates]
     ends = [f"{singular(one['batch']):.2f}" for one in at]
     right = [one["batch"]["validation"].mean() for one in at]
     stands(
@@ -203,7 +199,7 @@ def test_what_docs_say_of_singular_values_is_what_the_runs_say():
 
 
 def test_what_docs_say_of_condition_numbers_is_what_the_runs_say():
-    of = arms(with_probes("jacobian"), "norm")
+    of = arms(with_tables("jacobian"), "norm")
     start, end = (
         {arm: probed(one, "condition", step) for arm, one in of.items()} for step in (0, 10000)
     )

@@ -14,17 +14,19 @@ from derived import (
     arms,
     by_rule_r,
     committed_claims,
+    detectable,
+    holm,
     interval,
     norm_of,
     population_loss,
     probed,
     setting,
-    with_probes,
+    sign_flip_p,
+    with_tables,
 )
-from scipy import optimize, stats
+from scipy import stats
 
 SWEEPS = ["weight_scale", "outside_gradient", "momentum", "jacobian"]
-PRIMARY_PARTS = 30  # of sections A and W, also where they were not run
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +105,10 @@ def jacobian(runs: pd.DataFrame) -> dict[str, pd.Series]:
 def parts() -> dict[tuple[str, str], pd.Series]:
     """By claim and part."""
     derived = {
-        "large-weights-small-gradients": weight_scale(with_probes("weight_scale")),
-        "normalize-inside-gradient": outside_gradient(with_probes("outside_gradient")),
-        "moving-average-lag": momentum(with_probes("momentum")),
-        "jacobian": jacobian(with_probes("jacobian")),
+        "large-weights-small-gradients": weight_scale(with_tables("weight_scale")),
+        "normalize-inside-gradient": outside_gradient(with_tables("outside_gradient")),
+        "moving-average-lag": momentum(with_tables("momentum")),
+        "jacobian": jacobian(with_tables("jacobian")),
     }
     return {(claim, part): found for claim in derived for part, found in derived[claim].items()}
 
@@ -136,19 +138,6 @@ def p_of(key: tuple[str, str], values: pd.Series) -> float:
     return 2 * max(above, below)
 
 
-def sign_flip_p(values: pd.Series) -> float:
-    flips = np.array(list(itertools.product((1, -1), repeat=len(values))))
-    sums = np.abs(flips @ values.to_numpy())
-    return float(np.mean(sums >= sums[0] * (1 - 1e-12)))
-
-
-def detectable(values: pd.Series) -> float:
-    """With 80% power at 5%, two-sided."""
-    freedom, limit = len(values) - 1, stats.t.ppf(0.975, len(values) - 1)
-    shift = optimize.brentq(lambda shift: stats.nct.sf(limit, freedom, shift) - 0.8, 1, 10)
-    return shift * stats.sem(values)
-
-
 # --- the comparison
 
 
@@ -175,20 +164,18 @@ def test_p_values_and_holms_correction_are_those_of_a_second_derivation(parts, j
     for key, values in parts.items():
         if not judged.loc[key, "beside"]:
             assert judged.loc[key, "p"] == pytest.approx(p_of(key, values), rel=1e-6), key
-    primary = claims[claims["primary"].astype(bool) & claims["p"].notna()].sort_values("p")
-    by_rank = primary["p"] * (PRIMARY_PARTS - np.arange(len(primary)))
-    corrected = by_rank.cummax().clip(upper=1)
-    mine = primary["sweep"].isin(SWEEPS)
-    assert mine.sum() == 4
-    assert list(primary.loc[mine, "p_holm"]) == pytest.approx(list(corrected[mine]))
-    assert (corrected[mine] < 0.05).all()
-    assert (primary.loc[mine, "verdict_holm"] == primary.loc[mine, "verdict"]).all()
+    corrected = holm(claims)
+    mine = claims[claims["primary"].astype(bool) & claims["sweep"].isin(SWEEPS)]
+    assert len(mine) == 4
+    assert list(mine["p_holm"]) == pytest.approx(list(corrected[mine.index]))
+    assert (mine["p_holm"] < 0.05).all()
+    assert (mine["verdict_holm"] == mine["verdict"]).all()
 
 
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_runs_are_those_that_the_preset_asks_for(sweep):
     preset = yaml.safe_load((CONF / "experiment" / f"{sweep}.yaml").read_text(encoding="utf-8"))
-    mine = with_probes(sweep)
+    mine = with_tables(sweep)
     assert (mine["status"] == "finished").all()
     normalized = mine[mine["arm"] != "none"]
     for group in ("norm", "optimizer", "trainer", "probes"):
