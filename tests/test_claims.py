@@ -11,9 +11,9 @@ from synthetic import noise, rising, run, runs
 from bnexp.analysis.claims import figure1
 from bnexp.analysis.claims import judge as judging
 from bnexp.analysis.claims.judge import all_claims, family, judge
-from bnexp.analysis.claims.model import PAPER, WHY, Claim, Finding
+from bnexp.analysis.claims.model import PAPER, WHY, Claim, Finding, could_tell
 from bnexp.analysis.evidence import Evidence, evidence
-from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from bnexp.analysis.statistics import CONTRADICTED, INCONCLUSIVE, SUPPORTED, t_interval
 from bnexp.folders.runs import DIVERGED
 
 ARMS = ("none", "batch")
@@ -110,6 +110,13 @@ def test_sentences_and_effects_are_whole(claim: str):
         assert np.isfinite(finding.p)
         assert finding.measure
         assert finding.unit
+
+
+def test_no_effect_is_called_detectable_where_all_seeds_are_alike():
+    """As the largest rate of a grid can be; 0.1 added up six times is not 0.6."""
+    alike = "All seeds have the same value, so the interval has no width; sign-flip p = 0.031."
+    assert could_tell(t_interval([0.1] * 6)) == f" {alike}"
+    assert " Could have told " in could_tell(t_interval([0.1] * 5 + [0.2]))
 
 
 def test_the_parts_are_those_of_the_protocol():

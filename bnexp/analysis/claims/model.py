@@ -176,7 +176,10 @@ def by_rule_e(
 
 
 def could_tell(effect: Estimate, null: float = 0.0) -> str:
-    """The smallest effect that these seeds could have told, and the permutation p."""
+    """The smallest effect that these seeds could have told, and the permutation p.
+
+    Values that are all alike, as those of a grid can be, have no spread to tell it from.
+    """
     if effect.n < 2:
         return ""
     apart = f"{null:g}".replace("-", "−") if null else "0"
@@ -184,6 +187,8 @@ def could_tell(effect: Estimate, null: float = 0.0) -> str:
     if len(effect.values):
         against = f" against {apart}" if null else ""
         p = f"; sign-flip p = {sign_flip_p(effect.values, null):.2g}{against}"
+    if len(set(effect.values)) == 1:
+        return f" All seeds have the same value, so the interval has no width{p}."
     return f" Could have told {detectable(effect):.2g} from {apart}{p}."
 
 
