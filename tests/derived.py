@@ -55,6 +55,7 @@ def of_sweep(sweep: str) -> Iterator[tuple[dict[str, str | None], dict[str, Any]
                 "scale": float(config["init"].get("scale", 1)),
                 "schedule": config["schedule"]["kind"],
                 "steps": config["trainer"]["steps"],
+                "made": result["steps"],
                 "seed": config["seed"],
                 "validation": 0.1 if died else result["final_val_accuracy"],
                 "test": 0.1 if died else result["test_accuracy"],
@@ -174,3 +175,18 @@ def population_loss(runs: pd.DataFrame, how: str, step: int) -> pd.Series:
 def norm_of(parts: pd.DataFrame) -> pd.Series:
     """Of all layers together, from the norm of each (a column for each)."""
     return np.sqrt((parts**2).sum(axis=1))
+
+
+def path_length(runs: pd.DataFrame, statistic: str) -> pd.Series:
+    """Of the last hidden layer's inputs, from step 1,000 on; not divided by a spread."""
+
+    def length(probes: pd.DataFrame) -> float:
+        late = probes[(probes["step"] > 1000) & (probes["layer"] == 3)]
+        return late.loc[late["statistic"] == f"{statistic}_move", "value"].sum()
+
+    return runs["probes"].map(length)
+
+
+def points(more: pd.DataFrame, less: pd.DataFrame, name: str = "test") -> pd.Series:
+    """Differences of accuracies by seed."""
+    return 100 * (more[name] - less[name])

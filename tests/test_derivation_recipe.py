@@ -15,6 +15,8 @@ from derived import (
     detectable,
     holm,
     interval,
+    path_length,
+    points,
     setting,
     sign_flip_p,
     tuned,
@@ -45,10 +47,6 @@ def judged(claims) -> pd.DataFrame:
 def by_settings(runs: pd.DataFrame, *keys: str) -> dict[tuple, pd.DataFrame]:
     groups = runs.groupby([setting(runs, key) for key in keys])
     return dict(list(groups))
-
-
-def points(more: pd.DataFrame, less: pd.DataFrame) -> pd.Series:
-    return 100 * (more["test"] - less["test"])
 
 
 def shuffling(runs: pd.DataFrame) -> dict[str, pd.Series]:
@@ -114,8 +112,8 @@ def position(runs: pd.DataFrame) -> dict[str, pd.Series]:
             "accuracy": points(before, after),
             "largest rate": np.log2(rates[0] / rates[1]),
             "diverged at 3": 100 * (died[1] - died[0]),
-            "drift, median": np.log2(path(after, "median") / path(before, "median")),
-            "drift, spread": np.log2(path(after, "spread") / path(before, "spread")),
+            "drift, median": np.log2(path_length(after, "median") / path_length(before, "median")),
+            "drift, spread": np.log2(path_length(after, "spread") / path_length(before, "spread")),
         }
         found |= {f"activation={activation}, {part}": one for part, one in values.items()}
     return found
@@ -126,16 +124,6 @@ def largest_rate(runs: pd.DataFrame) -> pd.Series:
     finished = runs[runs["status"] == "finished"]
     ends = finished["history"].map(lambda history: history["train_loss"].iloc[-1])
     return finished[ends < GUESSING / 2].groupby(level=0)["lr"].max()
-
-
-def path(runs: pd.DataFrame, statistic: str) -> pd.Series:
-    """Of the last hidden layer's inputs, from step 1,000 on; both arms' unit is the same."""
-
-    def length(probes: pd.DataFrame) -> float:
-        late = probes[(probes["step"] > 1000) & (probes["layer"] == 3)]
-        return late.loc[late["statistic"] == f"{statistic}_move", "value"].sum()
-
-    return runs["probes"].map(length)
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +175,8 @@ def test_effects_intervals_and_verdicts_are_those_of_a_second_derivation(parts, 
         assert row["detectable"] == pytest.approx(detectable(values), rel=1e-5, abs=1e-9), key
         assert row["verdict"] == verdict_of(key, values), key
         assert f"sign-flip p = {sign_flip_p(values):.2g}" in row["sentence"], key
+        steps = with_tables(row["sweep"])["steps"].iloc[0]
+        assert f"smaller than P in its steps: {steps:,} in place of 50,000" in row["sentence"], key
         assert not row["beside"]
 
 
