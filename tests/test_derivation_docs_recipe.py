@@ -315,7 +315,7 @@ def test_what_docs_say_of_drift_is_what_the_runs_say(placed):
         for name in ("median", "spread")
     )
     stands(
-        f"with sigmoids, log2 {median['sigmoid']} (inconclusive), and more before with ReLUs, "
+        f"in both places, log2 {median['sigmoid']} (inconclusive), and more before with ReLUs, "
         f"{median['relu']} (contradicted)",
         f"{spread['sigmoid']} and {spread['relu']} (supported)",
     )
