@@ -20,6 +20,7 @@ from timing.targets import PYTORCH
 REFERENCE = ROOT / "outputs" / "reference"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROTOCOL_1 = REFERENCE / "protocol-1"
+TABLES = REFERENCE / "report" / "tables"
 CLAIMS = pd.read_csv(PROTOCOL_1 / "claims.csv").fillna({"part": ""})
 JUDGED = CLAIMS[~CLAIMS["beside"]]
 
@@ -133,7 +134,7 @@ def test_every_verdict_stands_in_docs_with_what_was_seen_where_it_is_not_support
 def test_the_tables_of_results_are_the_committed_ones():
     page = PAGES["results.md"]
     for sweep in ("quickstart", "original"):
-        assert (REFERENCE / f"report/tables/{sweep}_summary.md").read_text(encoding="utf-8") in page
+        assert (TABLES / f"{sweep}_summary.md").read_text(encoding="utf-8") in page
     report = json.loads((REFERENCE / "benchmark/benchmark.json").read_text())
     assert report["form"] == "full"
     shown = (REFERENCE / "benchmark/benchmark.md").read_text(encoding="utf-8")
@@ -183,9 +184,7 @@ def test_numbers_of_the_questions_are_those_of_the_committed_verdicts():
 
 
 def test_the_effect_that_is_put_in_words_is_that_of_the_trial():
-    judged = pd.read_csv(REFERENCE / "report" / "tables" / "claims.csv").set_index(
-        ["claim", "part"]
-    )
+    judged = pd.read_csv(TABLES / "claims.csv").set_index(["claim", "part"])
     sentence = judged.loc[("higher-accuracy", "tuned"), "sentence"]
     effect, low, high = re.search(r": \+([\d.]+) \[([\d.]+), ([\d.]+)\]", sentence).groups()
     told = f"by {effect} points (95% interval {low} to {high})"

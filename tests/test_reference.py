@@ -1,7 +1,6 @@
 """The reference reproduction: whole, judged as committed, and had again bit for bit."""
 
 import io
-import re
 from pathlib import Path
 
 import pandas as pd
