@@ -81,6 +81,14 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def version_0_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sweep quickstart as version 0.1 made it, as folders."""
+    folder = tmp_path_factory.mktemp("version_0_1")
+    unpack(Path(__file__).parent / "version_0_1" / PACK, folder)
+    return folder
+
+
 @pytest.fixture
 def compose(npz: Path, tmp_path: Path) -> Callable[..., Config]:
     """Composes conf/ with overrides, on the tiny data, writing below tmp_path."""

@@ -15,7 +15,7 @@ import yaml
 from conftest import ROOT
 from scipy import optimize, stats
 
-COMMITTED = ROOT / "outputs" / "reference" / "protocol-2"
+COMMITTED = ROOT / "outputs" / "reference"
 RAW_PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 PAGE = " ".join(RAW_PAGE.split())
 FIRST_REPORT_SEED = 100
@@ -25,7 +25,7 @@ PRIMARY_PARTS = 30  # of sections A and W, also where they were not run
 def committed_claims() -> pd.DataFrame:
     """The table of verdicts as it was committed; text stays text where it is empty."""
     numbers = ("effect", "low", "high", "detectable", "null", "p", "p_holm")
-    found = pd.read_csv(COMMITTED / "claims.csv", keep_default_na=False)
+    found = pd.read_csv(COMMITTED / "report" / "tables" / "claims.csv", keep_default_na=False)
     return found.assign(**{name: pd.to_numeric(found[name]) for name in numbers})
 
 

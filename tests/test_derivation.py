@@ -124,7 +124,8 @@ def test_verdicts_are_those_of_a_second_derivation(runs, judged):
 
 
 def test_the_committed_table_is_that_of_the_committed_runs(told):
-    kept = committed_claims().set_index(["sweep", "claim", "part"])
+    kept = committed_claims()
+    kept = kept[kept["sweep"] != ""].set_index(["sweep", "claim", "part"])  # less mathematics
     assert list(kept.index) == list(told.index)
     for column in ("verdict", "verdict_holm", "sentence", "protocol", "settings"):
         assert list(kept[column]) == list(told[column])

@@ -137,8 +137,8 @@ def test_a_packed_run_is_told_alike(config, capsys):
     assert "again     bnexp run " in text
 
 
-def test_a_run_of_version_0_1_is_told_and_cannot_be_repeated(reference, capsys):
-    folder = next((reference / "quickstart").glob("*/config.yaml")).parent
+def test_a_run_of_version_0_1_is_told_and_cannot_be_repeated(version_0_1, capsys):
+    folder = next((version_0_1 / "quickstart").glob("*/config.yaml")).parent
     text = told(capsys, info_command, str(folder))
     assert "finished" in text
     assert "norm.kind=" in text
