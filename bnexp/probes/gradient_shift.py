@@ -16,8 +16,8 @@ def gradient_shift(scene: "Scene") -> Iterator[Row]:
     made the step of plain gradient descent at the schedule's learning rate, its own and later
     weights as they were; both on the training batch. `change`: |G - G'| / |G|; `cosine`: of G and
     G'. From the second layer on, the output layer included. In a network with branches, before a
-    layer is what comes before it in the order by which layers are numbered: all that leads to it,
-    and branches beside it that are earlier arguments.
+    layer is what precedes it in the order by which layers are numbered: all that leads to it, and
+    of the branches beside it those that are earlier arguments where they meet.
     """
     from bnexp.networks.structure import is_kernel, own_variables
     from bnexp.probes.surface import descended, flat, length

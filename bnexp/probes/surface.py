@@ -16,14 +16,15 @@ class Surface:
 
     The loss is the mean cross-entropy (nats) in training mode, without weight decay and a
     network's own regularizers. Every evaluation sees the network's other variables as they are:
-    the same dropout masks and noise, the same averages.
+    the same dropout masks and noise, the same averages. With trainer.precision=bfloat16 rounding
+    alone makes gradients at neighbouring weights differ by about 0.2% (the paper's network).
 
     Args:
         model: a network (see `bnexp.training.network`).
 
     Attributes:
         variables: what the network trains, layer by layer: a layer's after those of all layers
-            that lead to it, branches in the order of the arguments. Norms move nothing else.
+            that lead to it, branches in the order of the arguments. Norms leave that of all others.
     """
 
     def __init__(self, model: keras.Model) -> None:
