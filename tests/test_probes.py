@@ -1,13 +1,17 @@
-"""Probes: what they measure is what is there, and training does not notice them."""
+"""Probes: what they measure is what is there, and training does not notice them.
+
+What holds for probes as such is tested of every one in the folder.
+"""
 
 import gc
 import weakref
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import SMALL, SMALL_CNN, Lines, StopAt
+from conftest import DEEP, SMALL, SMALL_CNN, Lines, StopAt
 
 from bnexp.config import ConfigError
 from bnexp.config.schema import part_names
@@ -22,6 +26,12 @@ from bnexp.training.loop import train_and_evaluate
 from bnexp.training.program import Program, program_for
 
 ALL = "probes=all"
+EVERY = f"probes.record=[{','.join(part_names('probes'))}]"
+NETWORKS = {
+    "mlp": (*SMALL, "optimizer=momentum", "model.dropout=0.3"),
+    "cnn": (*SMALL_CNN, "model.dropout=0.3"),
+    "plain": DEEP["plain"],
+}
 
 
 def train(config, folder, report=None):
@@ -31,6 +41,30 @@ def train(config, folder, report=None):
 
 def table(folder) -> pd.DataFrame:
     return pd.read_csv(folder / "probes.csv", dtype={"layer": str})
+
+
+def every_defined(compose, *words) -> str:
+    """The choice of all probes that a network can have."""
+    found = []
+    for name in part_names("probes"):
+        with suppress(ConfigError):
+            compose(*words, f"probes.record=[{name}]")
+            found.append(name)
+    return f"probes.record=[{','.join(found)}]"
+
+
+def final(config, folder, report=None) -> tuple:
+    """Trains; the history less its seconds, the network's and the optimizer's state, the test."""
+    test = train(config, folder, report).test
+    history = runs.read_history(folder).drop(columns="seconds")
+    return history, program_for(config, load(config.data)).state(), test
+
+
+def assert_equal_to_the_bit(one, other):
+    pd.testing.assert_frame_equal(one[0], other[0], check_exact=True)
+    for left, right in zip(one[1], other[1], strict=True):
+        assert left.tobytes() == right.tobytes()
+    assert one[2] == other[2]
 
 
 def recorded(config, program=None, memory=None) -> pd.Series:
@@ -44,27 +78,18 @@ def recorded(config, program=None, memory=None) -> pd.Series:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize(
-    ("small", "kinds"),
-    [(SMALL, "all"), (SMALL_CNN, "[activations,gradients,population]")],
-    ids=["mlp", "cnn"],
-)
-def test_training_is_the_same_to_the_bit_with_probes(compose, tmp_path, small, kinds, precision):
-    common = (*small, f"trainer.precision={precision}", "model.dropout=0.3", "optimizer.lr=0.1")
-    choice = ALL if kinds == "all" else f"probes.record={kinds}"
-    states, tests = [], []
-    for name, options in (("without", ()), ("with", (choice,))):
-        config = compose(*common, *options)
-        outcome = train(config, tmp_path / name)
-        states.append(program_for(config, load(config.data)).state())
-        tests.append(outcome.test)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_training_is_the_same_to_the_bit_with_probes(compose, tmp_path, network, precision):
+    words = (*NETWORKS[network], f"trainer.precision={precision}", "optimizer.lr=0.1")
+    without = final(compose(*words), tmp_path / "without")
+    with_probes = final(compose(*words, every_defined(compose, *words)), tmp_path / "with")
     assert (tmp_path / "with" / "probes.csv").exists()
     assert not (tmp_path / "without" / "probes.csv").exists()
-    assert tests[0] == tests[1]
-    for without, with_probes in zip(*states, strict=True):
-        np.testing.assert_array_equal(without, with_probes)
-    histories = [runs.read_history(tmp_path / name) for name in ("without", "with")]
-    pd.testing.assert_frame_equal(*(history.drop(columns="seconds") for history in histories))
+    assert_equal_to_the_bit(without, with_probes)
+
+
+def test_every_probe_is_defined_for_the_dense_network(compose):
+    assert every_defined(compose, *SMALL) == EVERY
 
 
 def test_recording_is_at_step_0_at_evaluations_and_at_the_end(compose, tmp_path):
@@ -75,33 +100,51 @@ def test_recording_is_at_step_0_at_evaluations_and_at_the_end(compose, tmp_path)
     some = table(tmp_path / "some")
     assert sorted(some["step"].unique()) == [0, 20, 40, 50]
     assert tuple(some.columns) == runs.PROBE_COLUMNS
-    assert set(some["probe"]) == set(part_names("probes"))
+    assert set(some["probe"]) == set(compose(*options).probes.record)
 
 
-def test_an_interrupted_run_records_the_same(compose, tmp_path):
-    # cnn: its calls are of 10 steps, so that there is something between evaluations
-    options = (*SMALL_CNN, "trainer.steps=40", "trainer.eval_every=20")
-    config = compose(*options, "probes.record=[activations,gradients,population]")
-    train(config, tmp_path / "whole")
+@pytest.mark.parametrize("network", ["mlp", "cnn"])
+def test_an_interrupted_run_records_and_trains_the_same(compose, tmp_path, network):
+    words = (*NETWORKS[network], "trainer.steps=40", "trainer.eval_every=20")
+    without = final(compose(*words), tmp_path / "without")
+    config = compose(*words, every_defined(compose, *words))
+    whole = final(config, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        train(config, tmp_path / "cut", StopAt(3))
-    train(config, tmp_path / "cut")
-    whole, cut = (tmp_path / name / "probes.csv" for name in ("whole", "cut"))
-    assert "median_move" in whole.read_text()
-    assert cut.read_bytes() == whole.read_bytes()
+        # cnn: its calls are of 10 steps, so that there is something between evaluations
+        train(config, tmp_path / "cut", StopAt(3 if network == "cnn" else 1))
+    cut = final(config, tmp_path / "cut")
+    assert_equal_to_the_bit(without, whole)
+    assert_equal_to_the_bit(whole, cut)
+    written = [(tmp_path / name / "probes.csv").read_bytes() for name in ("whole", "cut")]
+    assert b"median_move" in written[0]
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_probe_sees_what_training_left_whatever_was_recorded_before_it(compose, precision):
     words = (*SMALL, "model.dropout=0.3", f"trainer.precision={precision}")
-    alone = {
-        name: recorded(compose(*words, f"probes.record=[{name}]"))
-        for name in ("activations", "gradients", "population", "jacobian")
-    }
-    for order in ("activations,gradients,population,jacobian", "population,gradients,activations"):
-        together = recorded(compose(*words, f"probes.record=[{order}]"))
-        for name in order.split(","):
-            pd.testing.assert_series_equal(together[name], alone[name][name])
+    names = part_names("probes")
+    alone = {name: recorded(compose(*words, f"probes.record=[{name}]")) for name in names}
+    for order in (names, names[::-1]):
+        together = recorded(compose(*words, f"probes.record=[{','.join(order)}]"))
+        for name in names:
+            pd.testing.assert_series_equal(together[name], alone[name][name], check_exact=True)
+
+
+def test_whatever_a_probe_does_to_the_network_is_put_back_to_the_bit(compose):
+    config = compose(*SMALL, "model.dropout=0.3")
+    program = program_for(config, load(config.data))
+    program.reset(config)
+    odd = np.array([[np.nan, -0.0, np.inf, 1e-42]] * 16, "float32")
+    program.model.get_layer("dense_1").kernel.assign(np.repeat(odd, 16, axis=1))
+    before = program.state()
+    views = Views(program.model, config.trainer.batch_size)
+    with pytest.raises(ZeroDivisionError), views.undisturbed():
+        for variable in program.model.variables:
+            variable.assign(variable + 1)
+        raise ZeroDivisionError
+    for one, other in zip(before, program.state(), strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 def test_activations_are_what_enters_the_nonlinearities(compose):
@@ -236,7 +279,7 @@ def test_jacobians_are_those_of_automatic_differentiation(compose, norm, activat
 
 
 def test_a_diverged_run_keeps_its_probes_without_a_nan(compose, tmp_path):
-    config = compose(*SMALL, ALL, "norm=none", "optimizer.lr=1e38", "init.bias=1")
+    config = compose(*SMALL, EVERY, "norm=none", "optimizer.lr=1e38", "init.bias=1")
     assert train(config, tmp_path / "run").status == runs.DIVERGED
     found = table(tmp_path / "run")
     assert set(found["step"]) == {0}
@@ -244,7 +287,7 @@ def test_a_diverged_run_keeps_its_probes_without_a_nan(compose, tmp_path):
 
 
 def test_what_is_not_finite_is_an_empty_cell(compose):
-    config = compose(*SMALL, ALL, "norm=none")
+    config = compose(*SMALL, EVERY, "norm=none")
     dataset = load(config.data)
     program = program_for(config, dataset)
     program.reset(config)
@@ -255,7 +298,7 @@ def test_what_is_not_finite_is_an_empty_cell(compose):
 
 
 def test_views_go_with_their_program(compose):
-    config = compose(*SMALL, ALL)
+    config = compose(*SMALL, EVERY)
     dataset = load(config.data)
     program = Program(config, dataset)
     program.reset(config)

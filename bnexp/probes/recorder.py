@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bnexp import schedules
 from bnexp.config import Config, ConfigError
 from bnexp.config.options import load
 from bnexp.config.schema import part_target
@@ -37,8 +38,7 @@ class Recorder:
     def __init__(
         self, config: Config, program: Program, dataset: Dataset, memory: dict[str, Any]
     ) -> None:
-        self._config, self._last = config.probes, config.trainer.steps
-        self._program, self._batch_size = program, config.trainer.batch_size
+        self._config, self._program = config, program
         self._dataset, self._memory = dataset, memory
         targets = [part_target("probes", word) for word in config.probes.record]
         self._probes = {target: load(target) for target in targets}
@@ -51,21 +51,28 @@ class Recorder:
         """Whether to record at this step, which is 0 or that of an evaluation."""
         if not self._probes:
             return False
-        every = self._config.every
-        return every is None or step % every == 0 or step == self._last
+        every = self._config.probes.every
+        return every is None or step % every == 0 or step == self._config.trainer.steps
 
     def record(self, step: int) -> list[dict[str, Any]]:
         """The rows of probes.csv for the network as it stands after so many steps."""
         if self._program not in _views:
-            _views[self._program] = Views(self._program.model, self._batch_size)
-        views = _views[self._program]
-        scene = Scene(views, self._dataset, self._config.images, self._memory)
+            _views[self._program] = Views(self._program.model, self._config.trainer.batch_size)
+        views, images = _views[self._program], self._config.probes.images
+        scene = Scene(views, self._dataset, images, self._memory, step, self._rate(step))
         found = []
         for target, probe in self._probes.items():
             # each by itself: what one moves, the next must not see
             with views.undisturbed(), np.errstate(all="ignore"):  # not finite: an empty cell
                 found += [{"step": step, **row._asdict()} for row in _rows(target, probe(scene))]
         return found
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of the next step; after the last step, that step's."""
+        config, steps = self._config, self._config.trainer.steps
+        next_step = min(step, steps - 1)
+        [rate] = schedules.rates(config.optimizer, config.schedule, next_step, 1, steps)
+        return float(rate)
 
 
 def _rows(target: str, rows: Iterable[Any] | None) -> Iterator[Row]:

@@ -21,12 +21,16 @@ class Scene:
         dataset: its images.
         count: how many images probes look at.
         memory: what a probe keeps from one step to the next, as JSON can hold it.
+        step: training steps made.
+        lr: learning rate of the next step, by the schedule; after the last step, that step's.
     """
 
     views: Views
     dataset: Dataset
     count: int
     memory: dict[str, Any]
+    step: int
+    lr: float
 
     @property
     def test_batch(self) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from bnexp.config import ConfigError
 from bnexp.networks.structure import all_layers, is_kernel, own_variables, weight_layers
+from bnexp.probes.surface import Surface
 from bnexp.training.backend import compiled
 from bnexp.training.batches import scaled
 
@@ -20,13 +21,19 @@ class Views:
     Args:
         model: a network (see `bnexp.training.network`).
         batch_size: images in a training batch.
+
+    Attributes:
+        model: the network.
+        weight_layers: those with a kernel, first to last; the last is the output layer.
+        hidden: all of them but the last.
     """
 
     def __init__(self, model: keras.Model, batch_size: int) -> None:
         self.model = model
         self._batch_size = batch_size
-        self._moved = [variable.value for variable in model.non_trainable_variables]
-        self.hidden = weight_layers(model)[:-1]
+        self._variables = [variable.value for variable in model.variables]
+        self.weight_layers = weight_layers(model)
+        self.hidden = self.weight_layers[:-1]
         self._activations = compiled(self._activation_tensors)
         self._gradients = compiled(self._gradient_tensors)
         self._mean_loss = compiled(self._mean_loss_tensor)
@@ -51,14 +58,19 @@ class Views:
     def _before(self) -> keras.Model:
         return keras.Model(self.model.inputs, [layer.input for layer in self._nonlinearities])
 
+    @cached_property
+    def surface(self) -> Surface:
+        """The loss as a function of all that the network trains."""
+        return Surface(self.model)
+
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
-        """Puts back what calls in training mode move: averages, and generators of dropout."""
-        kept = [variable.numpy() for variable in self._moved]
+        """Puts back every variable of the network to the bit: weights, averages, generators."""
+        kept = [variable.numpy() for variable in self._variables]
         try:
             yield
         finally:
-            for variable, value in zip(self._moved, kept, strict=True):
+            for variable, value in zip(self._variables, kept, strict=True):
                 variable.assign(value)
 
     def activations(self, images: tf.Tensor) -> list[np.ndarray]:
