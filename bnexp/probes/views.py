@@ -1,8 +1,9 @@
 """Compiled views into a network: its activations, gradients and losses as they are in training."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,6 +31,7 @@ class Views:
         self._activations = compiled(self._activation_tensors)
         self._gradients = compiled(self._gradient_tensors)
         self._mean_loss = compiled(self._mean_loss_tensor)
+        self._of_probes: dict[Callable[..., Any], Any] = {}
 
     @cached_property
     def _nonlinearities(self) -> list[keras.layers.Layer]:
@@ -48,8 +50,9 @@ class Views:
         return str(getattr(self._nonlinearities[0], "activation", keras.ops.relu).__name__)
 
     @cached_property
-    def _before(self) -> keras.Model:
-        return keras.Model(self.model.inputs, [layer.input for layer in self._nonlinearities])
+    def _inside(self) -> keras.Model:
+        before = [layer.input for layer in self._nonlinearities]
+        return keras.Model(self.model.inputs, [*before, *self.model.outputs])
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -60,6 +63,17 @@ class Views:
         finally:
             for variable, value in zip(self._moved, kept, strict=True):
                 variable.assign(value)
+
+    def compiled(self, function: Callable[..., Any]) -> Any:
+        """A function of these views and of tensors, compiled once, to call with the tensors."""
+        if function not in self._of_probes:
+            self._of_probes[function] = compiled(partial(function, self))
+        return self._of_probes[function]
+
+    def entering(self, images: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """What enters each nonlinearity, and the logits; for functions that are `compiled`."""
+        *before, logits = self._inside(scaled(images), training=True)
+        return before, logits
 
     def activations(self, images: tf.Tensor) -> list[np.ndarray]:
         """What enters each nonlinearity: (images, units) or (images, height, width, channels)."""
@@ -80,9 +94,7 @@ class Views:
         return float(self._mean_loss(images, labels, training))
 
     def _activation_tensors(self, images: tf.Tensor) -> list[tf.Tensor]:
-        outputs = self._before(scaled(images), training=True)
-        tensors = outputs if isinstance(outputs, list) else [outputs]
-        return [tf.cast(tensor, tf.float32) for tensor in tensors]
+        return [tf.cast(tensor, tf.float32) for tensor in self.entering(images)[0]]
 
     def _loss(self, images: tf.Tensor, labels: tf.Tensor, training: bool) -> tf.Tensor:
         logits = self.model(scaled(images), training=training)
