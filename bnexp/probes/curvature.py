@@ -23,7 +23,6 @@ def loss_and_gradient(
     return loss, _flat(tape.gradient(loss, weights, unconnected_gradients="zero"))
 
 
-@tf.autograph.experimental.do_not_convert  # so that errors come as they are
 def hessian_product(
     views: Views, images: tf.Tensor, labels: tf.Tensor, vector: tf.Tensor
 ) -> tf.Tensor:

@@ -28,7 +28,6 @@ class Views:
         self._batch_size = batch_size
         self._moved = [variable.value for variable in model.non_trainable_variables]
         self.hidden = weight_layers(model)[:-1]
-        self._activations = compiled(self._activation_tensors)
         self._gradients = compiled(self._gradient_tensors)
         self._mean_loss = compiled(self._mean_loss_tensor)
         self._of_probes: dict[Callable[..., Any], Any] = {}
@@ -65,9 +64,13 @@ class Views:
                 variable.assign(value)
 
     def compiled(self, function: Callable[..., Any]) -> Any:
-        """A function of these views and of tensors, compiled once, to call with the tensors."""
+        """A function of these views and of tensors, compiled once, to call with the tensors.
+
+        Without AutoGraph, as Keras calls its layers: errors come as they are.
+        """
         if function not in self._of_probes:
-            self._of_probes[function] = compiled(partial(function, self))
+            as_written = tf.autograph.experimental.do_not_convert(partial(function, self))
+            self._of_probes[function] = compiled(as_written)
         return self._of_probes[function]
 
     def entering(self, images: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -77,7 +80,7 @@ class Views:
 
     def activations(self, images: tf.Tensor) -> list[np.ndarray]:
         """What enters each nonlinearity: (images, units) or (images, height, width, channels)."""
-        return [values.numpy() for values in self._activations(images)]
+        return [values.numpy() for values in self.compiled(_activation_tensors)(images)]
 
     def norms(self, images: tf.Tensor, labels: tf.Tensor) -> list[dict[str, float]]:
         """By hidden layer: Euclidean norms of the loss's gradient by W, of W, and of b if any."""
@@ -92,9 +95,6 @@ class Views:
         Normalized by each batch's own statistics if `training`, else by the population's.
         """
         return float(self._mean_loss(images, labels, training))
-
-    def _activation_tensors(self, images: tf.Tensor) -> list[tf.Tensor]:
-        return [tf.cast(tensor, tf.float32) for tensor in self.entering(images)[0]]
 
     def _loss(self, images: tf.Tensor, labels: tf.Tensor, training: bool) -> tf.Tensor:
         logits = self.model(scaled(images), training=training)
@@ -126,6 +126,10 @@ class Views:
             lambda batch, _: batch < batches, add_batch, (tf.constant(0), tf.constant(0.0))
         )
         return total / batches
+
+
+def _activation_tensors(views: Views, images: tf.Tensor) -> list[tf.Tensor]:
+    return [tf.cast(tensor, tf.float32) for tensor in views.entering(images)[0]]
 
 
 def _norm(tensors: list[tf.Tensor]) -> tf.Tensor:
