@@ -89,7 +89,7 @@ COMMAND_LINES = {
     "run metrics=[loss]": "recorded anyway",
     "run metrics=[top_5,top_5]": "once each",
     "run metrics=null": "give a list",
-    "run probes.record=[weights]": "is not one of activations, gradients, jacobian, population",
+    "run probes.record=[weights]": "probes.record=weights is not one of activations, ",
     "run probes.record=[jacobian]": "probes.record=jacobian needs model=mlp",
     "run trainer.precision=float16": "is not one of float32, bfloat16",
     # --- numbers that nobody means

@@ -77,10 +77,11 @@ class Probes:
     """What is recorded inside the network while it trains.
 
     Args:
-        record: the probes: names (activations, gradients, population, jacobian), or a function of
-            your own as module:function.
-        images: images that activations, gradients and jacobian look at: always the first so many
-            of the test split (gradients: of the training split).
+        record: the probes: names (activations, gradients, landscape, ...: the files of
+            bnexp/probes), or a function of your own as module:function.
+        images: images that probes look at: always the first so many of the test split
+            (activations, jacobian) or of the training split (those of the loss and its gradient);
+            population takes the whole validation split.
         every: record at step 0, at evaluations whose step is a multiple of this, and at the last;
             null: at every evaluation.
     """
