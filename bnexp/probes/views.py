@@ -1,8 +1,9 @@
 """Compiled views into a network: its activations, gradients and losses as they are in training."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,9 +35,9 @@ class Views:
         self._variables = [variable.value for variable in model.variables]
         self.weight_layers = weight_layers(model)
         self.hidden = self.weight_layers[:-1]
-        self._activations = compiled(self._activation_tensors)
         self._gradients = compiled(self._gradient_tensors)
         self._mean_loss = compiled(self._mean_loss_tensor)
+        self._of_probes: dict[Callable[..., Any], Any] = {}
 
     @cached_property
     def _nonlinearities(self) -> list[keras.layers.Layer]:
@@ -55,8 +56,9 @@ class Views:
         return str(getattr(self._nonlinearities[0], "activation", keras.ops.relu).__name__)
 
     @cached_property
-    def _before(self) -> keras.Model:
-        return keras.Model(self.model.inputs, [layer.input for layer in self._nonlinearities])
+    def _inside(self) -> keras.Model:
+        before = [layer.input for layer in self._nonlinearities]
+        return keras.Model(self.model.inputs, [*before, *self.model.outputs])
 
     @cached_property
     def surface(self) -> Surface:
@@ -73,9 +75,24 @@ class Views:
             for variable, value in zip(self._variables, kept, strict=True):
                 variable.assign(value)
 
+    def compiled(self, function: Callable[..., Any]) -> Any:
+        """A function of these views and of tensors, compiled once, to call with the tensors.
+
+        Without AutoGraph, as Keras calls its layers: errors come as they are.
+        """
+        if function not in self._of_probes:
+            as_written = tf.autograph.experimental.do_not_convert(partial(function, self))
+            self._of_probes[function] = compiled(as_written)
+        return self._of_probes[function]
+
+    def entering(self, images: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """What enters each nonlinearity, and the logits; for functions that are `compiled`."""
+        *before, logits = self._inside(scaled(images), training=True)
+        return before, logits
+
     def activations(self, images: tf.Tensor) -> list[np.ndarray]:
         """What enters each nonlinearity: (images, units) or (images, height, width, channels)."""
-        return [values.numpy() for values in self._activations(images)]
+        return [values.numpy() for values in self.compiled(_activation_tensors)(images)]
 
     def norms(self, images: tf.Tensor, labels: tf.Tensor) -> list[dict[str, float]]:
         """By hidden layer: Euclidean norms of the loss's gradient by W, of W, and of b if any."""
@@ -90,11 +107,6 @@ class Views:
         Normalized by each batch's own statistics if `training`, else by the population's.
         """
         return float(self._mean_loss(images, labels, training))
-
-    def _activation_tensors(self, images: tf.Tensor) -> list[tf.Tensor]:
-        outputs = self._before(scaled(images), training=True)
-        tensors = outputs if isinstance(outputs, list) else [outputs]
-        return [tf.cast(tensor, tf.float32) for tensor in tensors]
 
     def _loss(self, images: tf.Tensor, labels: tf.Tensor, training: bool) -> tf.Tensor:
         logits = self.model(scaled(images), training=training)
@@ -126,6 +138,10 @@ class Views:
             lambda batch, _: batch < batches, add_batch, (tf.constant(0), tf.constant(0.0))
         )
         return total / batches
+
+
+def _activation_tensors(views: Views, images: tf.Tensor) -> list[tf.Tensor]:
+    return [tf.cast(tensor, tf.float32) for tensor in views.entering(images)[0]]
 
 
 def _norm(tensors: list[tf.Tensor]) -> tf.Tensor:
