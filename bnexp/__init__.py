@@ -42,6 +42,7 @@ _LAYERS = (
     "bnexp.norms.batch",
     "bnexp.norms.group",
     "bnexp.norms.instance",
+    "bnexp.norms.noisy",
     "bnexp.norms.rms",
     "bnexp.norms.weight",
     "bnexp.norms.standardization",
