@@ -120,6 +120,12 @@ def kernels(model: keras.Model) -> list[keras.Variable]:
     return [one for layer in layers for one in own_variables(layer) if is_kernel(one)]
 
 
+def hidden_kernels(model: keras.Model) -> list[keras.Variable]:
+    """All kernels but those of the last layer that has any, the output layer."""
+    outputs = {id(one) for layer in weight_layers(model)[-1:] for one in own_variables(layer)}
+    return [kernel for kernel in kernels(model) if id(kernel) not in outputs]
+
+
 def kernel_of(layer: keras.layers.Layer) -> np.ndarray:
     """W of a layer, however it keeps it: (inputs, units), or (height, width, inputs, filters).
 
