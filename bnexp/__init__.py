@@ -49,7 +49,10 @@ _LAYERS = (
     "bnexp.networks.bias",
     "bnexp.networks.dense",
     "bnexp.networks.dropout",
+    "bnexp.networks.learned_scale",
+    "bnexp.networks.learned_shift",
     "bnexp.networks.local_response",
+    "bnexp.networks.pointwise",
 )
 __all__ = ["BatchNorm", "Run", "Trial", "compare", "load_runs", "run", "sweep", "trial"]
 

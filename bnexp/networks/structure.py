@@ -15,12 +15,24 @@ import numpy as np
 from bnexp.networks.dense import TransposedDense
 
 _norms: "weakref.WeakSet[keras.layers.Layer]" = weakref.WeakSet()
+_starts: "weakref.WeakKeyDictionary[keras.layers.Layer, float]" = weakref.WeakKeyDictionary()
 
 
 def mark_norm(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Remembers that a layer is what `norm=` put there, and gives it back."""
     _norms.add(layer)
     return layer
+
+
+def scale_start(layer: keras.layers.Layer, factor: float) -> keras.layers.Layer:
+    """Has `initialize` multiply a layer's first weights and biases by a factor; gives it back."""
+    _starts[layer] = factor
+    return layer
+
+
+def start_factor(layer: keras.layers.Layer) -> float:
+    """What `scale_start` said of a layer, or 1."""
+    return _starts.get(layer, 1.0)
 
 
 def norm_layers(model: keras.Model) -> list[keras.layers.Layer]:
