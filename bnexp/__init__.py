@@ -42,13 +42,17 @@ _LAYERS = (
     "bnexp.norms.batch",
     "bnexp.norms.group",
     "bnexp.norms.instance",
+    "bnexp.norms.noisy",
     "bnexp.norms.rms",
     "bnexp.norms.weight",
     "bnexp.norms.standardization",
     "bnexp.networks.bias",
     "bnexp.networks.dense",
     "bnexp.networks.dropout",
+    "bnexp.networks.learned_scale",
+    "bnexp.networks.learned_shift",
     "bnexp.networks.local_response",
+    "bnexp.networks.pointwise",
 )
 __all__ = ["BatchNorm", "Run", "Trial", "compare", "load_runs", "run", "sweep", "trial"]
 

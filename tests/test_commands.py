@@ -360,7 +360,7 @@ def test_help_names_commands_groups_and_settings(tmp_path):
     for part in (
         "--multirun",
         "experiment: ",
-        "norm: batch, group, instance, layer, none, rms, standardization, weight",
+        "norm: batch, group, instance, layer, noisy, none, rms, standardization, weight",
         "momentum:",
         "bnexp plot",
     ):

@@ -70,7 +70,17 @@ def test_with_skip_init_a_block_is_at_first_the_identity_and_learns_to_be_more()
     assert isinstance(saved, LearnedScale)
 
 
-NORMS = ("none", "batch", "layer", "group", "instance", "rms", "weight", "standardization")
+NORMS = (
+    "none",
+    "batch",
+    "noisy",
+    "layer",
+    "group",
+    "instance",
+    "rms",
+    "weight",
+    "standardization",
+)
 
 
 @pytest.mark.parametrize("norm", NORMS)

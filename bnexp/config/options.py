@@ -32,7 +32,8 @@ class Group:
     """A folder of `conf/`, whose options can be exchanged for one another.
 
     Attributes:
-        common: dataclass of the settings that its options share; empty: none.
+        common: dataclass of the settings that its options share, less those that an option names
+            in its attribute `without`; empty: none.
         provided: names of parameters that the program gives, and that are no settings.
         shared_with: only targets with this parameter have the common settings; empty: all.
     """
@@ -130,7 +131,8 @@ def parameters(group: str, target: str) -> tuple[dict[str, Parameter], dict[str,
     own = {name: p for name, p in signature.settings.items() if name not in hidden}
     if not facts.common or signature.gives_none or not _shares(facts, signature):
         return own, {}
-    common = {name: p for name, p in read(facts.common).settings.items() if name not in own}
+    left_out = [*own, *signature.attributes.get("without", ())]
+    common = {name: p for name, p in read(facts.common).settings.items() if name not in left_out}
     return own, common
 
 

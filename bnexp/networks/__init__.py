@@ -6,5 +6,6 @@ foreign.py        any Keras network (model=keras): builder.py calls its builder,
 structure.py      what a network consists of, in an order that all arms share
 initial.py        initial values;  chance.py: builds that come out alike
 hints.py          how a network is compiled and fed
-dense.py, dropout.py, bias.py, local_response.py    layers
+fixup.py          the unit of residual networks that train without a norm
+dense.py, dropout.py, bias.py, ...    layers, one a file
 """

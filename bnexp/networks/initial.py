@@ -16,6 +16,7 @@ from bnexp.networks.structure import (
     kernels,
     norm_layers,
     own_variables,
+    start_factor,
     weight_layers,
 )
 from bnexp.training.seeds import stream_seed
@@ -39,7 +40,8 @@ def initialize(
     weights, k): it depends on `draw`, `seed` and k alone, so that all arms of a seed start from
     the same kernels. What draws while training (dropout) starts at the stream (seed, dropout, k).
     Other weights with a random initializer come from a stream named for them. All else,
-    statistics, gamma and beta too, gets back the value that it was built with.
+    statistics, gamma and beta too, gets back the value that it was built with. A layer of which
+    `scale_start` said a factor starts at that multiple of all this.
 
     Args:
         model: a network of any layers, however nested, that was not trained before its first
@@ -56,12 +58,15 @@ def initialize(
     for index, (layer, kernel) in enumerate(drawn):
         value = _drawn(layer, kernel, draw, stream_seed(seed, "weights", index))
         value = built[id(kernel)] if value is None else value
-        kernel.assign((1.0 if layer is layers[-1] else scale) * value)
+        kernel.assign(start_factor(layer) * (1.0 if layer is layers[-1] else scale) * value)
     others = [pair for pair in _owned(all_layers(model, norms=False)) if not is_kernel(pair[1])]
     for variable, value in _other_values(others, seed, "weights"):
         if variable.name == "bias" and draw is not None:
             value = keras.ops.full_like(variable, bias)
         variable.assign(built[id(variable)] if value is None else value)
+    for layer, variable in others:
+        if (factor := start_factor(layer)) != 1:
+            variable.assign(factor * variable)
     for variable, value in _other_values(_owned(_within_norms(model)), seed, "weights of norms"):
         variable.assign(built[id(variable)] if value is None else value)
     _start_generators(model, seed)

@@ -5,8 +5,10 @@ from typing import Literal
 
 import keras
 
+from bnexp.config import ConfigError
 from bnexp.config.types import Share, Widths
 from bnexp.networks.dense import TransposedDense
+from bnexp.networks.fixup import FixupUnit
 from bnexp.networks.unit import Unit
 
 # A gate that starts at sigmoid(-1) = .27 carries most of its input on, so that gradients reach the
@@ -22,6 +24,8 @@ def mlp(
     hidden: Widths = [100, 100, 100],  # noqa: B006 (read as a literal; never changed)
     dropout: Share = 0.0,
     skip: Literal["none", "residual", "highway"] = "none",
+    skip_init: bool = False,
+    fixup: bool = False,
 ) -> keras.Model:
     """Dense layers, each with norm before its nonlinearity; the defaults are section 4.1's.
 
@@ -35,7 +39,20 @@ def mlp(
         skip: what leads around each hidden layer that is as wide as its input. none: nothing;
             residual: its input is added to what enters the nonlinearity (He et al. 2015);
             highway: a learned gate per unit weighs output against input (Srivastava et al. 2015).
+        skip_init: with skip=residual, multiply what is added to the input by a learned scalar that
+            starts at 0 (SkipInit: De & Smith 2020).
+        fixup: with skip=residual and norm=none, start as Fixup has it (Zhang et al. 2019): output
+            layer and layers with a shortcut at 0, learned scalars between.
+
+    Raises:
+        ConfigError: `skip_init` or `fixup` without skip=residual, or together, or `fixup` with a
+            norm.
     """
+    for name, asked in (("skip_init", skip_init), ("fixup", fixup)):
+        if asked and skip != "residual":
+            raise ConfigError(f"model.{name}=true needs model.skip=residual (it is {skip})")
+    if fixup:
+        unit = FixupUnit(unit)
     inputs = keras.Input(input_shape, name="images")
     x = keras.layers.Flatten(dtype=unit.policy, name="flatten")(inputs)
     for index, units in enumerate(hidden, start=1):
@@ -44,7 +61,8 @@ def mlp(
         if way == "highway":
             x = _highway(unit, name, dense, x)
         else:
-            x = unit(name, dense, x, shortcut=x if way == "residual" else None)
+            shortcut = x if way == "residual" else None
+            x = unit(name, dense, x, shortcut=shortcut, skip_init=skip_init)
     if dropout:
         x = unit.dropout(dropout, "dropout")(x)
     return keras.Model(inputs, unit.logits(classes, x), name="mlp")

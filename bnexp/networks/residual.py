@@ -5,6 +5,7 @@ from functools import partial
 import keras
 
 from bnexp.config.types import Count, Widths
+from bnexp.networks.fixup import FixupUnit
 from bnexp.networks.plain import averaged_logits, convolution
 from bnexp.networks.unit import Unit
 
@@ -16,6 +17,7 @@ def residual(
     filters: Widths = [16, 32, 64],  # noqa: B006 (read as a literal; never changed)
     blocks: Count = 2,
     skip_init: bool = False,
+    fixup: bool = False,
 ) -> keras.Model:
     """`plain` with a shortcut around every two convolutions of a stage (He et al. 2015).
 
@@ -31,7 +33,12 @@ def residual(
         skip_init: multiply what a block adds to its shortcut by a learned scalar that starts at 0,
             so that at the start every block is the identity (SkipInit: De & Smith 2020), with
             which residual networks train without a norm.
+        fixup: start as Fixup has it (Zhang et al. 2019), for networks without a norm: output layer
+            and last convolution of each block at 0, the other one of a block scaled down, learned
+            scalars between; also then every block is at the start the identity. Needs norm=none.
     """
+    if fixup:
+        unit = FixupUnit(unit, branches=len(filters) * blocks, depth=2)
     inputs = keras.Input(input_shape, name="images")
     x = convolution(unit, "conv_1", filters[0], inputs, strides=2)
     for stage, maps in enumerate(filters, start=1):
@@ -44,8 +51,8 @@ def residual(
 def _block(
     unit: Unit, name: str, maps: int, x: keras.KerasTensor, skip_init: bool
 ) -> keras.KerasTensor:
-    inner = convolution(unit, f"{name}_conv_1", maps, x)
     layer = partial(keras.layers.Conv2D, maps, 3, padding="same")
+    inner = unit(f"{name}_conv_1", layer, x, in_branch=True)
     return unit(f"{name}_conv_2", layer, inner, shortcut=x, skip_init=skip_init)
 
 

@@ -15,12 +15,24 @@ import numpy as np
 from bnexp.networks.dense import TransposedDense
 
 _norms: "weakref.WeakSet[keras.layers.Layer]" = weakref.WeakSet()
+_starts: "weakref.WeakKeyDictionary[keras.layers.Layer, float]" = weakref.WeakKeyDictionary()
 
 
 def mark_norm(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Remembers that a layer is what `norm=` put there, and gives it back."""
     _norms.add(layer)
     return layer
+
+
+def scale_start(layer: keras.layers.Layer, factor: float) -> keras.layers.Layer:
+    """Has `initialize` multiply a layer's first weights and biases by a factor; gives it back."""
+    _starts[layer] = factor
+    return layer
+
+
+def start_factor(layer: keras.layers.Layer) -> float:
+    """What `scale_start` said of a layer, or 1."""
+    return _starts.get(layer, 1.0)
 
 
 def norm_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -118,6 +130,12 @@ def kernels(model: keras.Model) -> list[keras.Variable]:
     """All kernels, first to last; a separable convolution has two."""
     layers = all_layers(model, norms=False)
     return [one for layer in layers for one in own_variables(layer) if is_kernel(one)]
+
+
+def hidden_kernels(model: keras.Model) -> list[keras.Variable]:
+    """All kernels but those of the last layer that has any, the output layer."""
+    outputs = {id(one) for layer in weight_layers(model)[-1:] for one in own_variables(layer)}
+    return [kernel for kernel in kernels(model) if id(kernel) not in outputs]
 
 
 def kernel_of(layer: keras.layers.Layer) -> np.ndarray:

@@ -72,6 +72,7 @@ class Unit:
         *,
         shortcut: keras.KerasTensor | None = None,
         skip_init: bool = False,
+        in_branch: bool = False,
     ) -> keras.KerasTensor:
         """linear -> norm -> nonlinearity, or with position=post the last two exchanged.
 
@@ -80,7 +81,9 @@ class Unit:
             linear: makes the linear map, given use_bias, dtype and name.
             x: its input.
             shortcut: added to what enters the nonlinearity (He et al. 2015, Fig. 2).
-            skip_init: multiply what is added to the shortcut by a `LearnedScale`.
+            skip_init: multiply what is added to the shortcut by a `LearnedScale` from 0.
+            in_branch: whether a later layer, with the shortcut, ends the branch that this one is
+                in; read by `bnexp.networks.fixup.FixupUnit`.
         """
         norm = self.norm(name)
         x = self._mapped(name, linear, norm, self.use_bias)(x)

@@ -41,14 +41,24 @@ def share(name: str, value: float) -> float:
     return float(value)
 
 
+def at_least(smallest: float, name: str, value: float) -> float:
+    """The value as a float.
+
+    Raises:
+        ValueError: it is smaller, or not finite.
+    """
+    if not (value >= smallest and math.isfinite(value)):
+        raise ValueError(f"{name}={value} is out of range: a finite number of at least {smallest}")
+    return float(value)
+
+
 def epsilon(value: float, dtype: str) -> float:
     """What is added to a variance of this dtype before the square root; 0 only where it is meant.
 
     Raises:
         ValueError: it is negative, not finite, or too small for the dtype.
     """
-    if not (value >= 0 and math.isfinite(value)):
-        raise ValueError(f"epsilon={value} is out of range: a finite number of at least 0")
+    at_least(0, "epsilon", value)
     smallest = float(np.finfo(dtype).tiny)
     if 0 < value < smallest:
         raise ValueError(f"epsilon={value} is 0 in {dtype}: at least {smallest:.2g}, or 0")

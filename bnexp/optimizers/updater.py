@@ -29,19 +29,23 @@ class Updater(Protocol):
         """
 
 
-def updater_for(option: Option, variables: Sequence[keras.Variable]) -> Updater:
-    """What applies the optimizer of an option.
+def updater_for(option: Option, model: keras.Model) -> Updater:
+    """What applies the optimizer of an option to a network's trainable variables.
 
     Raises:
-        ConfigError: it is neither a Keras optimizer nor has `slots` and `update`.
+        ConfigError: it is no Keras optimizer, and has neither `updater` nor `slots` and `update`.
     """
-    found = option()
+    found, variables = option(), model.trainable_variables
+    if hasattr(found, "updater"):
+        applied: Updater = found.updater(model)
+        return applied
     if isinstance(found, keras.optimizers.Optimizer):
         return KerasUpdater(found, variables)
     if not (hasattr(found, "update") and hasattr(found, "slots")):
         raise ConfigError(
             f"{option.target}: an optimizer is a Keras optimizer, or has slots (how many a "
-            "variable needs) and update(variable, slots, gradient, lr, step)"
+            "variable needs) and update(variable, slots, gradient, lr, step), or has "
+            "updater(model)"
         )
     return SlotUpdater(found, variables)
 

@@ -47,7 +47,7 @@ class Program:
         self._trained = [variable.value for variable in self.model.trainable_variables]
         drawn = {id(kernel.value) for kernel in kernels(self.model)}
         self._is_kernel = [id(variable) in drawn for variable in self._trained]
-        self._updater = updater_for(config.optimizer, self.model.trainable_variables)
+        self._updater = updater_for(config.optimizer, self.model)
         self._decays_weights = config.optimizer.common.get("weight_decay", 0) > 0
         self._augment = _augmentation(config)
         jit = self.hints.jit
