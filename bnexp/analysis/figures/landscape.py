@@ -45,7 +45,7 @@ def landscape(runs: Runs, how: str) -> Iterator[Drawing]:
         "smallest to the largest loss after such a step (band). Middle: how much the gradient "
         "changes, ‖g − g′‖ / ‖g‖, and right: by the length of the step, ‖g − g′‖ / (aη‖g‖), the "
         "effective β-smoothness of Santurkar et al. 2018; each the largest of the eight steps, "
-        f"with a 95% Student-t interval (shaded). Means of {panels.seeds(shown)}; {how}. Each arm "
+        f"from 3 seeds on with a 95% Student-t interval (shaded). Means of {panels.seeds(shown)}; {how}. Each arm "
         "steps by its own rate, and at the same step the arms are at different losses: a narrower "
         "band alone does not say that the landscape is smoother."
     )

@@ -17,7 +17,7 @@ PLACE = 75  # among the figures of a sweep
 
 NODE, WEIGHT, EIGENVALUE = "node_", "weight_", "eigenvalue_"
 SMOOTHING = 0.15  # of the density: a Gaussian's standard deviation on the axis arcsinh(λ / c)
-POINTS = 1000  # of a density, along the axis
+POINTS = 500  # of a density, along the axis
 REACH = 4 * SMOOTHING  # beyond the outermost nodes
 BELOW = 10.0  # times under the hump of the largest eigenvalue the panel ends
 LEADING = 11  # eigenvalues that are marked
@@ -54,7 +54,8 @@ def spectrum(runs: Runs, how: str) -> Iterator[Drawing]:
         "exact and the height is chance. Waves in the bulk are nodes of the quadrature and no "
         "groups of eigenvalues. At the same step the arms are at different losses."
     )
-    caption += _missing(shown, rows, steps[-1]) + words.first_of(len(drawn), len(conditions))
+    caption += _missing(shown, rows, steps[-1])
+    caption += words.first_of(len(drawn), len(conditions))
     figure = _draw(shown, rows, drawn, leading, linear)
     yield Drawing("spectrum", "Spectrum of the Hessian", caption, figure, _alt(leading))
 
@@ -93,9 +94,8 @@ def _last(steps: list[int]) -> str:
 
 
 def _missing(runs: Runs, rows: pd.DataFrame, step: int) -> str:
-    there = rows.loc[rows["step"] == step, "run"].nunique()
-    missing = len(runs.runs) - there
-    return f" Without those of {missing} runs, which ended before." if missing else ""
+    number = len(runs.runs) - rows.loc[rows["step"] == step, "run"].nunique()
+    return f" {number} of {len(runs.runs)} runs have no record there." if number else ""
 
 
 def _leading(runs: Runs, rows: pd.DataFrame) -> dict[Key, np.ndarray]:

@@ -26,6 +26,7 @@ QUANTITIES = {
 HIDDEN, ACTIVATION = "model.hidden", "model.activation"
 GROWTH = float(np.sqrt(np.pi / (np.pi - 1)))  # a layer: 1.21 (Yang et al. 2019)
 GUIDE: dict[str, Any] = {"color": "#777777", "linestyle": "--", "linewidth": 1.0}
+FEW = 8  # layers, of which each has a tick
 MOST = 4  # conditions
 
 Courses: TypeAlias = dict[Any, pd.DataFrame]  # by condition, arm and depth
@@ -52,8 +53,8 @@ def start(runs: Runs, how: str) -> Iterator[Drawing]:
         "Before the first step, by hidden layer from the input on, with H what enters its "
         "nonlinearity: the norm of the loss's gradient by H (left), and the soft rank of H, "
         "(tr C)² / ‖C‖²_F with C = HᵀH / n, from 1, where the images lie along one direction, to "
-        f"the number of units (right). {_depths(depths)} Means of {_seeds(table)} with a 95% "
-        f"Student-t interval; {how}."
+        f"the number of units (right). {_depths(depths)} Means of {_seeds(table)}, from 3 on "
+        f"with a 95% Student-t interval; {how}."
     )
     if _guided(table, drawn):
         caption += (
@@ -99,6 +100,8 @@ def _draw(table: pd.DataFrame, rows: pd.DataFrame, conditions: list[str]) -> Fig
     for axis, name in zip(axes[0], QUANTITIES, strict=True):
         probed.limits(axis, list(courses[name].values()))
     ranges.room(axes[0][0], "x", rows["layer"])
+    if (layers := rows["layer"].max()) <= FEW:
+        axes[0][0].set_xticks(range(1, layers + 1))
     for row, condition in zip(axes, conditions, strict=True):
         mine = members[members[CONDITION] == condition]
         for axis, name in zip(row, QUANTITIES, strict=True):

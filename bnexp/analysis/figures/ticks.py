@@ -105,8 +105,8 @@ def _candidates(axis: Axis, most: int) -> Iterator[list[float]]:
         found = _logarithmic(low, high)
     elif axis.get_scale() == "symlog":
         found = _symmetrical(low, high, 0)
-    elif axis.get_scale() == "asinh":
-        found = _symmetrical(low, high, round(math.log10(axis.get_transform().linear_width)))
+    elif isinstance(locator := axis.get_major_locator(), AsinhLocator):
+        found = _symmetrical(low, high, round(math.log10(locator.linear_width)))
     yield from (places for places in found if 1 < len(places) <= most)
     for number in range(most - 1, 0, -1):
         yield _within(axis, MaxNLocator(number, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
