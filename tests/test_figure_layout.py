@@ -13,6 +13,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from mechanism_runs import BATCH_ARMS, along_gradient, deep, hessians, of_batch_sizes
 from synthetic import rising, run, runs
 from synthetic_trial import trial
 from test_figures import all_claims, grid, probed
@@ -175,6 +176,10 @@ SWEEPS: dict[str, Callable[[], Runs]] = {
     "many layers": many_layers,
     "fails first": fails_first,
     "probed": lambda: probed("activations", "gradients", "population"),
+    "landscape": along_gradient,
+    "spectrum": hessians,
+    "start": lambda: deep((3, 10, 30, 50)),
+    "arms by batch size": lambda: of_batch_sizes(BATCH_ARMS[:3] + BATCH_ARMS[-1:]),
 }
 NAMES = [*SWEEPS, "trial", "claims"]
 

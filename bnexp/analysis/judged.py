@@ -48,6 +48,16 @@ def own_choices(record: Mapping[str, Any]) -> list[Compared]:
     ]
 
 
+def across_values(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The record with conditions that do not tell the values of a setting apart."""
+
+    def without(condition: str) -> str:
+        return " ".join(word for word in condition.split(" ") if not word.startswith(f"{key}="))
+
+    trials = [{**one, "condition": without(one["condition"])} for one in record["trials"]]
+    return {**record, "trials": trials}
+
+
 def comparisons(record: Mapping[str, Any]) -> list[Compared]:
     """As `own_choices`; of a trial of a single part also those where all arms have one's choice."""
     parts = [part for one in record["trials"] for part in one["parts"]]

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bnexp.analysis import best_rates, measures, style
+from bnexp.analysis import measures, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import Wanted, intervals, panels, ranges, words
-from bnexp.analysis.judged import HOW, ended_trial, judged, own_choices
+from bnexp.analysis.figures import Wanted, choices, intervals, panels, ranges, words
 from bnexp.analysis.loading import Runs
-from bnexp.analysis.measures import LR, VALIDATION
+from bnexp.analysis.measures import VALIDATION
 from bnexp.analysis.naming import ARM, CONDITION
 from bnexp.analysis.statistics import t_interval
 
@@ -24,7 +23,7 @@ APART = 0.12  # layers, between two arms
 
 def depth(runs: Runs) -> Iterator[Drawing]:
     """Best-rate validation accuracy against the number of hidden layers; none unless it varies."""
-    shown, how = _shown(runs)
+    shown, how = choices.across(runs, HIDDEN)
     depths = measures.depth(shown.runs).groupby(shown.runs[CONDITION]).nunique()
     if depths.max() < 2:  # different networks may have different depths: not that
         return
@@ -42,19 +41,6 @@ def depth(runs: Runs) -> Iterator[Drawing]:
     )
     figure = _draw(table, drawn, panels.arms_of(shown))
     yield Drawing("depth", "Accuracy by depth", caption, figure, _alt(table))
-
-
-def _shown(runs: Runs) -> tuple[Runs, str]:
-    """Runs whose conditions do not tell depths apart, and how a caption says which they are."""
-    record = ended_trial(runs)
-    if record is None:
-        at_best, how = best_rates.tuned_runs(runs)
-        return best_rates.without_rate(at_best, (LR, HIDDEN)), how
-    shown = judged(runs, own_choices(record))
-    parts = {(part["part"], part["choose_by"]) for one in record["trials"] for part in one["parts"]}
-    if len(parts) > 1:
-        return shown, HOW
-    return replace(shown, runs=shown.runs.assign(**{CONDITION: ""})), HOW
 
 
 def _seeds(runs: Runs) -> str:

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from bnexp.analysis import best_rates, style
 from bnexp.analysis.drawing import Drawing
-from bnexp.analysis.figures import Wanted, panels, ranges, words
+from bnexp.analysis.figures import Wanted, panels, probed, ranges, words
 from bnexp.analysis.judged import HOW, comparisons, ended_trial, judged
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import ARM, CONDITION
-from bnexp.folders.runs import DIVERGED, FAILED
+from bnexp.folders.runs import DIVERGED
 
 PLACE = 60  # among the figures of a sweep
 
@@ -65,8 +65,8 @@ def _over_time(
 ) -> Iterator[Drawing]:
     """A figure per condition of what was probed."""
     looks = style.looks(panels.arms_of(runs))
-    probed = runs.runs[runs.runs.index.isin(table["run"].unique() if len(table) else [])]
-    conditions = list(probed[CONDITION].unique())
+    seen = runs.runs[runs.runs.index.isin(table["run"].unique() if len(table) else [])]
+    conditions = list(seen[CONDITION].unique())
     for number, condition in enumerate(conditions[:MAX_CONDITIONS], start=1):
         members = runs.runs[runs.runs[CONDITION] == condition]
         mine = table[table["run"].isin(members.index)]
@@ -86,7 +86,7 @@ def _alt(members: pd.DataFrame, table: pd.DataFrame, told: str, condition: str) 
     parts = []
     for name in dict.fromkeys([names[0], names[-1]]):
         means = {
-            arm: _mean(table[table["layer"] == name], of_arm)
+            arm: probed.course(table[table["layer"] == name], of_arm)["mean"]
             for arm, of_arm in members.groupby(ARM, sort=False)
         }
         ends = {str(arm): f"{mean.iloc[-1]:.3g}" for arm, mean in means.items() if len(mean)}
@@ -118,19 +118,11 @@ def _layers(
             seeds = mine[mine["run"].isin(of_arm.index)]
             seen = [one[["step", "value"]].to_numpy(float) for _, one in seeds.groupby("run")]
             panels.lines(axis, seen, look.colour)
-            mean = _mean(seeds, of_arm)
+            mean = probed.course(seeds, of_arm)["mean"]
             axis.plot(mean.index, mean, color=look.colour, linestyle=look.line, linewidth=1.6)
     panels.label_axes(axes, style.X_LABELS["step"], label)
     panels.legend(figure, list(dict.fromkeys(members[ARM])))
     return figure
-
-
-def _mean(values: pd.DataFrame, members: pd.DataFrame) -> pd.Series:
-    """Over all runs that were probed or diverged before: it ends where the first of them does."""
-    probed = members.index.isin(values["run"].unique())
-    counted = (probed | (members["status"] == DIVERGED)) & (members["status"] != FAILED)
-    groups = values[values["run"].isin(members.index[counted])].groupby("step")["value"]
-    return groups.mean()[groups.count() == counted.sum()]
 
 
 def draw(runs: Runs, wanted: Wanted) -> Iterator[Drawing]:

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.category import StrCategoryLocator
 from matplotlib.figure import Figure
 from matplotlib.ticker import (
+    AsinhLocator,
     FixedLocator,
     LogFormatter,
     LogLocator,
@@ -52,7 +53,7 @@ def _set(axis: Axis, renderer: RendererAgg) -> None:
         _between(axis)
     if isinstance(locator, FixedLocator | StrCategoryLocator):
         _thin(axis, renderer)
-    elif isinstance(locator, LogLocator | SymmetricalLogLocator | MaxNLocator):
+    elif isinstance(locator, LogLocator | SymmetricalLogLocator | AsinhLocator | MaxNLocator):
         _choose(axis, renderer)
 
 
@@ -103,7 +104,9 @@ def _candidates(axis: Axis, most: int) -> Iterator[list[float]]:
     if axis.get_scale() == "log":
         found = _logarithmic(low, high)
     elif axis.get_scale() == "symlog":
-        found = _symmetrical(low, high)
+        found = _symmetrical(low, high, 0)
+    elif isinstance(locator := axis.get_major_locator(), AsinhLocator):
+        found = _symmetrical(low, high, round(math.log10(locator.linear_width)))
     yield from (places for places in found if 1 < len(places) <= most)
     for number in range(most - 1, 0, -1):
         yield _within(axis, MaxNLocator(number, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
@@ -118,11 +121,17 @@ def _logarithmic(low: float, high: float) -> Iterator[list[float]]:
         yield [place for place in places if low / SLACK <= place <= high * SLACK]
 
 
-def _symmetrical(low: float, high: float) -> Iterator[list[float]]:
-    """0 and powers of ten on both sides of it."""
-    last = math.ceil(math.log10(max(abs(low), abs(high), 1)))
-    for subs, first in (((1, 3), 0), ((1,), 0), ((1,), 1)):
-        sizes = [s * 10.0**k for k in range(first, last + 1) for s in subs]
+def _symmetrical(low: float, high: float, least: int) -> Iterator[list[float]]:
+    """0 and powers of ten on both sides of it, from 10 to the power of `least` on."""
+    last = math.ceil(math.log10(max(abs(low), abs(high), 10.0**least)))
+    for subs, first, step in (
+        ((1, 3), 0, 1),
+        ((1,), 0, 1),
+        ((1,), 1, 1),
+        ((1,), 0, 2),
+        ((1,), 1, 3),
+    ):
+        sizes = [s * 10.0**k for k in range(least + first, last + 1, step) for s in subs]
         places = [*(-size for size in reversed(sizes)), 0.0, *sizes]
         yield [place for place in places if low <= place <= high]
 

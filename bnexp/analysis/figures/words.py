@@ -1,6 +1,7 @@
 """Words for captions and for those who cannot see a figure: few, and with the main numbers."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,12 +36,15 @@ def by_condition(values: pd.Series, number: str, missing: str = "none") -> str:
         number: how one is written, for `str.format`.
         missing: what stands for one that is not finite.
     """
-    texts = []
-    for condition, of_arms in values.groupby(level=CONDITION, sort=False):
-        means = of_arms.droplevel(CONDITION)
-        told = by_arm({str(arm): text(value, number, missing) for arm, value in means.items()})
-        texts.append(": ".join(filter(None, [str(condition), told])))
-    return listed(texts)
+    return by_pair({key: text(value, number, missing) for key, value in values.items()})
+
+
+def by_pair(texts: Mapping[Any, str]) -> str:
+    """Texts by (condition, arm), condition by condition."""
+    told: dict[str, dict[str, str]] = {}
+    for (condition, arm), one in texts.items():
+        told.setdefault(str(condition), {})[str(arm)] = one
+    return listed([": ".join(filter(None, [name, by_arm(arms)])) for name, arms in told.items()])
 
 
 def text(value: float, number: str, missing: str = "none") -> str:
