@@ -17,6 +17,7 @@ from bnexp.analysis.claims.figure1 import (
     accuracy,
     deaths,
     drift,
+    how,
     timed,
     words,
 )
@@ -98,20 +99,19 @@ def _left_of_gain(
     part: str, theirs: Chosen, ours: Chosen, same: Chosen, *, primary: bool
 ) -> Finding:
     """Rule R on half of what BN gains at its best less what it gains at the baseline's choice."""
-    base = final_accuracy(theirs)
-    gain, left = final_accuracy(ours) - base, final_accuracy(same) - base
-    effect = paired_difference(gain / 2, left).scaled(100)
-    whole = paired_difference(final_accuracy(ours), base).scaled(100)
+    base, best, kept = (final_accuracy(arm) for arm in (theirs, ours, same))
+    gain, left = paired_difference(best, base), paired_difference(kept, base)
+    effect = paired_difference((best - base) / 2, kept - base).scaled(100)
     sentence = (
-        f"{ours.arm} gains {shown(whole)} points of test accuracy over {theirs.arm} "
-        f"({theirs.told}) with what it chose itself ({ours.told}), and {100 * left.mean():.2f} "
-        f"with what {theirs.arm} chose. Half of the gain less what is left of it then: "
-        f"{shown(effect)}.{deaths(theirs, ours)}{died(f'{same.arm}', same.table)}"
+        f"Test accuracy with {ours.arm} less that with {theirs.arm} is {shown(gain.scaled(100))}, "
+        f"where each has what it chose {how(theirs, ours)}, and {shown(left.scaled(100))}, where "
+        f"both have what {theirs.arm} chose. Half of the first less the second: "
+        f"{shown(effect)}.{deaths(theirs, ours)}{died(same.arm, same.table)}"
     )
     measure = "half of BN's tuned gain in test accuracy − what is left with the baseline's choice"
     found = by_rule_r(part, measure, POINTS, effect, sentence, primary=primary)
-    if rule_r(whole) == SUPPORTED:
-        told = f"{found.sentence} Left of the mean gain: {left.mean() / gain.mean():.0%}."
+    if rule_r(gain) == SUPPORTED:
+        told = f"{found.sentence} Left of the mean gain: {left.mean / gain.mean:.0%}."
         return replace(found, sentence=told)
     told = f"{found.sentence} The gain itself is not above 0 by rule R: there is none to share out."
     return replace(found, verdict=INCONCLUSIVE, p=max(0.05, found.p), sentence=told)
