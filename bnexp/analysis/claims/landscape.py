@@ -54,7 +54,7 @@ def smoother_landscape(runs: Evidence) -> Iterator[Finding]:
     measured = {
         "range": ("the range of the loss along −g", seen["loss_high"] - seen["loss_low"]),
         "gradient change": ("the change of the gradient along −g", seen["gradient_change"]),
-        "smoothness": ("the change of the gradient over the length of the step", seen["smoothness"]),
+        "smoothness": ("the change of the gradient over the step's length", seen["smoothness"]),
     }
     for part, arms, own, primary in compared(runs):
         findings = {
