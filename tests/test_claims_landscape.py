@@ -260,8 +260,7 @@ def test_seeds_that_pass_no_loss_in_common_are_told():
             one["probes"] = [row for row in one["probes"] if row[0] == 5000]
     found = parts("smoother-landscape", evidence_of(made))["activation=sigmoid, range"]
     assert found.effect.n == 7
-    assert "no loss" not in found.sentence
-    assert "in common, and so left out: 3 of 10 seeds." in found.sentence
+    assert "Left out, as they pass no loss in common: 3 of 10 seeds." in found.sentence
     for one in made:
         one["probes"] = [row for row in one["probes"] if row[0] == 5000]
     found = parts("smoother-landscape", evidence_of(made))["activation=sigmoid, range"]
@@ -305,3 +304,14 @@ def test_without_its_probes_or_its_trial_a_claim_says_so(claim: str):
     bare = [{**one, "probes": []} for one in networks(claim, 1)]
     with pytest.raises(MeasureError, match="without probes="):
         parts(claim, evidence_of(bare))
+
+
+@pytest.mark.parametrize("claim", BY_ID)
+def test_a_run_that_was_not_probed_has_no_value_and_is_told(claim: str):
+    made = networks(claim, 1)
+    for one in made:
+        if (one["row"]["norm.kind"], one["row"]["seed"]) == ("none", 104):
+            one["probes"] = []
+    found = [one for one in parts(claim, evidence_of(made)).values() if "rate of" not in one.part]
+    assert {one.effect.n for one in found} == {9}
+    assert all("eft out" in one.sentence for one in found)

@@ -1,5 +1,6 @@
 """Measures of two networks at the same training loss, which they reach at different steps."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -112,8 +113,8 @@ def _by_seed(arm: Chosen, table: pd.DataFrame) -> dict[int, pd.DataFrame]:
 
 def _left_out(pairs: dict[int, Matched], rows: pd.DataFrame) -> str:
     """What is said of seeds and records without a value."""
-    apart = sum(np.isnan(pair.difference) for pair in pairs.values())
+    apart = sum(math.isnan(pair.difference) for pair in pairs.values())
     empty = int((~(rows["value"] > 0) | ~np.isfinite(rows["value"])).sum())
-    told = f" Without a range of loss in common, and so left out: {apart} of {len(pairs)} seeds."
+    told = f" Left out, as they pass no loss in common: {apart} of {len(pairs)} seeds."
     none = f" Without a value: {empty} of {len(rows)} records."
-    return told * bool(apart) + none * bool(empty)
+    return told * (0 < apart < len(pairs)) + none * bool(empty)
