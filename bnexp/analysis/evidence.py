@@ -104,6 +104,8 @@ class Evidence(Runs):
 
     def _chosen(self, arms: trials.Trial, arm: str, at: str) -> Chosen:
         record = arms[at or arm]
+        if at and "matched" not in record:
+            raise MeasureError(f"{arm} was not run with what {at} chose (trial.matched)")
         ids = record["matched"][arm] if at else record["report"]
         return Chosen(arm, self.reported(ids, arm), settings_words(record))
 

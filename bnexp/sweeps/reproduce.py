@@ -65,6 +65,9 @@ PRESETS = (  # in the order in which they are run
     "momentum",
     "batch_size",
     "jacobian",
+    "noisy_bn",
+    "landscape",
+    "effective_rate",
 )
 TIMES, ENVIRONMENT, COMMANDS = "times.csv", "environment.txt", "commands.txt"
 COLUMNS = ("preset", "runs", "seconds", "profiled", "total", *get_args(Part))

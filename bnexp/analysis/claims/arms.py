@@ -9,7 +9,7 @@ from bnexp.analysis.claims.figure1 import deaths, how
 from bnexp.analysis.claims.model import POINTS, Finding, by_rule_e, by_rule_r, percent, shown
 from bnexp.analysis.evidence import Chosen
 from bnexp.analysis.measures import TEST, MeasureError, by_seed
-from bnexp.analysis.statistics import paired_difference
+from bnexp.analysis.statistics import Estimate, paired_difference
 
 
 def arm_with(arms: Sequence[Chosen], settings: Mapping[str, Any]) -> Chosen:
@@ -36,6 +36,17 @@ def final_accuracy(arm: Chosen) -> pd.Series:
     return by_seed(arm.table, TEST)
 
 
+def accuracy_apart(theirs: Chosen, ours: Chosen) -> tuple[str, Estimate, str]:
+    """Test accuracy of `ours` less that of `theirs`: measure, effect in points, and a sentence."""
+    a, b = final_accuracy(ours), final_accuracy(theirs)
+    effect = paired_difference(a, b).scaled(100)
+    sentence = (
+        f"Test accuracy is {percent(a.mean())} with {ours.arm} and {percent(b.mean())} with "
+        f"{theirs.arm} {how(theirs, ours)}: {shown(effect)}.{deaths(theirs, ours)}"
+    )
+    return f"test accuracy, {ours.arm} − {theirs.arm}", effect, sentence
+
+
 def gain(
     part: str,
     theirs: Chosen,
@@ -54,13 +65,7 @@ def gain(
         margin: given: the rule is "no worse" by more than it.
         primary: see `Finding`.
     """
-    a, b = final_accuracy(ours), final_accuracy(theirs)
-    effect = paired_difference(a, b).scaled(100)
-    sentence = (
-        f"Test accuracy is {percent(a.mean())} with {ours.arm} and {percent(b.mean())} with "
-        f"{theirs.arm} {how(theirs, ours)}: {shown(effect)}.{deaths(theirs, ours)}"
-    )
-    measure = f"test accuracy, {ours.arm} − {theirs.arm}"
+    measure, effect, sentence = accuracy_apart(theirs, ours)
     if margin is None:
         return by_rule_r(part, measure, POINTS, effect, sentence, null=null, primary=primary)
     return by_rule_e(

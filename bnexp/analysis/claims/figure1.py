@@ -21,7 +21,7 @@ from bnexp.analysis.claims.model import (
 from bnexp.analysis.evidence import TUNED, Chosen, Evidence
 from bnexp.analysis.measures import TEST, by_seed
 from bnexp.analysis.statistics import paired_difference, paired_log2_ratio
-from bnexp.analysis.steps import SECONDS, STEP, Crossings, crossings, speed
+from bnexp.analysis.steps import SECONDS, STEP, Crossings, Speed, crossings, speed
 from bnexp.analysis.trials import ACCURACY, STEPS
 from bnexp.folders.runs import DIVERGED
 
@@ -63,16 +63,10 @@ def accuracy(part: str, arms: tuple[Chosen, Chosen], *, primary: bool = False) -
     return by_rule_r(part, measure, POINTS, effect, sentence, primary=primary)
 
 
-def steps_to(
-    runs: Evidence,
-    part: str,
-    arms: tuple[Chosen, Chosen],
-    target: float,
-    *,
-    column: str = STEP,
-    primary: bool = False,
-) -> Finding:
-    """Log2 of how many times as long the baseline takes to the target."""
+def timed(
+    runs: Evidence, arms: tuple[Chosen, Chosen], target: float, *, column: str = STEP
+) -> tuple[str, Speed, str]:
+    """How many times as long the first arm takes to the target: measure, log2, and a sentence."""
     theirs, ours = arms
     when = crossings(runs, target, column)
     a, b = when.of(ours.table), when.of(theirs.table)
@@ -85,7 +79,20 @@ def steps_to(
         f"{shown(compared.effect)}.{never(a, b, ours.arm, theirs.arm)}{deaths(theirs, ours)}"
     )
     measure = f"{unit} to {target:.0%} validation accuracy, {theirs.arm} / {ours.arm}"
-    return by_speed(part, measure, compared, sentence, primary=primary)
+    return measure, compared, sentence
+
+
+def steps_to(
+    runs: Evidence,
+    part: str,
+    arms: tuple[Chosen, Chosen],
+    target: float,
+    *,
+    column: str = STEP,
+    primary: bool = False,
+) -> Finding:
+    """Rule R on log2 of how many times as long the baseline takes to the target."""
+    return by_speed(part, *timed(runs, arms, target, column=column), primary=primary)
 
 
 def never(ours: Crossings, theirs: Crossings, arm: str, baseline: str) -> str:
