@@ -69,33 +69,4 @@ CLAIMS = (
         "Lanczos: λ1/λ11 (eigenvalues), and the share of the gradient in the top 10 directions, "
         "at matched loss, log2 none / BN; rule R.",
     ),
-    _claim(
-        "deep-start",
-        "At the start BN keeps the rank of activations and makes gradients explode.",
-        "Daneshmand et al. 2020, arXiv:2003.01652; Yang et al. 2019, arXiv:1902.08129",
-        "Depth 3 to 50, ReLU, step 0: soft rank of activations, BN / none, rule R; slope of "
-        "log ‖∂L/∂h‖ a layer above 0, rule R.",
-    ),
-    _claim(
-        "batch-mismatch",
-        "In small batches the loss of accuracy is a mismatch of training and inference.",
-        "Batch Renormalization, arXiv:1702.03275; EvalNorm, arXiv:1904.06031",
-        "Batches of 2 and 4: share of the gap to batch 60 that exact statistics or renorm close; "
-        "rule R: above ½.",
-    ),
-    _claim(
-        "not-unique",
-        "Other methods do as well: Fixup, SkipInit, Group, Layer and RMS Norm, weight "
-        "standardization.",
-        "arXiv:1901.09321; arXiv:2002.10444",
-        "Trial with all of them as arms, on P with 8 layers and on residual: each against BN, "
-        "E(0.2 points).",
-    ),
-    _claim(
-        "skips-suffice",
-        "Shortcuts are another cure for depth.",
-        "He et al. 2015, arXiv:1512.03385; Srivastava et al. 2015, arXiv:1505.00387",
-        "MLPs of 20 and 50 layers, sigmoid and ReLU, without BN, tuned: test accuracy, with "
-        "residual or highway connections − plain; rule R.",
-    ),
 )
