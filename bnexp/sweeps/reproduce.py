@@ -65,6 +65,10 @@ PRESETS = (  # in the order in which they are run
     "momentum",
     "batch_size",
     "jacobian",
+    "deep_start",
+    "substitutes",
+    "substitutes_residual",
+    "skips",
 )
 TIMES, ENVIRONMENT, COMMANDS = "times.csv", "environment.txt", "commands.txt"
 COLUMNS = ("preset", "runs", "seconds", "profiled", "total", *get_args(Part))

@@ -95,10 +95,10 @@ def _closes(part: str, name: str, closings: Sequence[Closing], *, primary: bool 
         for one in closings
     )
     sentence = (
-        f"Of what BN loses in test accuracy against batches of {LARGE:g}, {name} wins back at "
+        f"Of what BN loses in test accuracy against batches of {LARGE:g}, won back by {name} in "
         f"{told}. Less half of the gap: {shown(effect)}.{deaths(*_all_runs(closings))}"
     )
-    measure = f"test accuracy that {name} wins back, less half of BN's gap to batches of {LARGE:g}"
+    measure = f"test accuracy won back by {name}, less half of BN's gap to batches of {LARGE:g}"
     finding = by_rule_r(part, measure, POINTS, effect, sentence, primary=primary)
     lost = t_interval(gap)
     if rule_r(lost) == SUPPORTED:

@@ -38,12 +38,12 @@ def _at_depth(arms: Arms, depth: int, start: pd.DataFrame) -> Iterator[Finding]:
     ranks = wide["soft_rank"].xs(depth, level="layer")
     slopes = _slopes(wide["gradient_norm"])
     rank = _rank(joined(part, "soft rank"), arms, ranks)
-    slope = _slope(joined(part, "gradient"), "with BN", batch, slopes)
+    slope = _slope(joined(part, "gradient"), "norm=batch", batch, slopes)
     if depth == JUDGED:
         yield all_of("", {"soft rank": rank, "gradient": slope}, primary=True)
     yield rank
     yield slope
-    yield _slope(joined(part, "gradient without BN"), "without BN", none, slopes, beside=True)
+    yield _slope(joined(part, "gradient without BN"), "norm=none", none, slopes, beside=True)
 
 
 def _rank(part: str, arms: Arms, ranks: pd.Series) -> Finding:
@@ -52,7 +52,7 @@ def _rank(part: str, arms: Arms, ranks: pd.Series) -> Finding:
     sentence = (
         f"At step 0 the soft rank of what enters the last nonlinearity is {ours.mean():.3g} with "
         f"BN and {theirs.mean():.3g} without (means), {times(effect.mean)} as large: log2 "
-        f"{shown(effect)}.{died('BN', arms[1], ours)}{died('none', arms[0], theirs)}"
+        f"{shown(effect)}.{died('norm=batch', arms[1], ours)}{died('norm=none', arms[0], theirs)}"
     )
     measure = "soft rank of the last hidden layer at step 0, BN / none"
     return by_rule_r(part, measure, LOG2, effect, sentence)
@@ -82,7 +82,7 @@ def _slope(
     effect = t_interval(values)
     sentence = (
         f"At step 0 the norm of the loss's gradient grows by a factor of "
-        f"{math.exp(effect.mean):.3g} for each layer toward the input {arm}: log "
+        f"{math.exp(effect.mean):.3g} for each layer toward the input with {arm}: log "
         f"{shown(effect, 3)} a layer; of wide layers with BN {GROWTH} is expected (log "
         f"{math.log(GROWTH):.3g}).{died(arm, table, values)}"
     )
