@@ -126,7 +126,8 @@ def main(given: Sequence[str] | None = None) -> None:
     with one_line_errors():
         arguments = parser().parse_args(ours)
         if arguments.list:
-            print("\n".join(f"{name:18}{question(name)}" for name in PRESETS))
+            width = max(map(len, PRESETS)) + 2
+            print("\n".join(f"{name:{width}}{question(name)}" for name in PRESETS))
             return
         if arguments.unpack:
             from bnexp.folders.pack import unpack
