@@ -221,7 +221,7 @@ def test_and_holds_if_all_do_and_is_contradicted_by_one():
     assert (split.verdict, split.effect.mean) == (CONTRADICTED, down.mean)
     assert split.p == third.p  # the largest
     assert split.sentence.startswith(
-        "Asked for together: a: supported; b: inconclusive; c: contradicted. On c it hangs. Seen "
+        "Asked for together: a: supported; b: inconclusive; c: contradicted. It hangs on c: Seen "
     )
     unsure = all_of("", {"a": one, "b": third})
     assert (unsure.verdict, unsure.effect.mean) == (INCONCLUSIVE, open_.mean)
@@ -253,7 +253,7 @@ def test_the_start_is_judged_at_fifty_layers_and_at_step_0():
         assert parts[f"{depth} layers, gradient"].effect.values == pytest.approx(slopes)
         assert parts[f"{depth} layers, gradient without BN"].beside
     assert parts[""].p == pytest.approx(max(p_of(rank), p_of(np.array(slopes))))
-    assert "1.21 is expected (log 0.191)" in parts["50 layers, gradient"].sentence
+    assert "1.21 is expected, log 0.191)" in parts["50 layers, gradient"].sentence
     assert "a factor of 1.22 for each layer toward the input with norm=batch" in (
         parts["50 layers, gradient"].sentence
     )
@@ -421,7 +421,7 @@ def test_of_residual_networks_every_part_says_so_and_is_secondary():
 def test_residual_connections_are_asked_for_in_all_four_networks():
     made = skips(1)
     parts = by_part(SKIPS, made)
-    networks = [f"{kind}, {depth} layers" for kind, depth in NETWORKS]
+    networks = [f"{depth} layers of {kind}" for kind, depth in NETWORKS]
     assert [*parts] == [
         name
         for skip in ("residual", "highway")
@@ -430,7 +430,7 @@ def test_residual_connections_are_asked_for_in_all_four_networks():
     for (kind, depth), skip in itertools.product(NETWORKS, WAYS[1:]):
         settings = {"model.activation": kind, "model.hidden": "-".join(["100"] * depth)}
         plain, other = (finals(made, {**settings, "model.skip": way}) for way in ("none", skip))
-        part = parts[f"{skip}, {kind}, {depth} layers"]
+        part = parts[f"{skip}, {depth} layers of {kind}"]
         assert part.effect.values == pytest.approx(other - plain)
         assert part.p == pytest.approx(p_of(other - plain))
     assert parts["residual"].p == max(parts[f"residual, {network}"].p for network in networks)
@@ -439,5 +439,5 @@ def test_residual_connections_are_asked_for_in_all_four_networks():
 def test_three_networks_of_four_are_not_enough():
     parts = by_part(SKIPS, skips(1, but=("sigmoid", 50)))
     assert parts["residual"].verdict == INCONCLUSIVE
-    assert parts["residual"].effect == parts["residual, sigmoid, 50 layers"].effect
-    assert parts["residual, relu, 50 layers"].verdict == SUPPORTED
+    assert parts["residual"].effect == parts["residual, 50 layers of sigmoid"].effect
+    assert parts["residual, 50 layers of relu"].verdict == SUPPORTED

@@ -75,7 +75,7 @@ def _skips_suffice(runs: Evidence) -> Iterator[Finding]:
 
 def _network(arm: Chosen) -> str:
     first = arm.table.iloc[:1]
-    return f"{first[ACTIVATION].iloc[0]}, {measures.depth(first).iloc[0]} layers"
+    return f"{measures.depth(first).iloc[0]} layers of {first[ACTIVATION].iloc[0]}"
 
 
 _NOT_UNIQUE = (

@@ -40,7 +40,7 @@ def all_of(
         part=part,
         measure=f"all of {', '.join(findings)}; shown: {findings[hinge].measure}",
         verdict=verdict,
-        sentence=f"Asked for together: {told}. On {hinge} it hangs. {findings[hinge].sentence}",
+        sentence=f"Asked for together: {told}. It hangs on {hinge}: {findings[hinge].sentence}",
         null=None,
         p=max(0.05, p) if verdict == INCONCLUSIVE else p,
         primary=primary,

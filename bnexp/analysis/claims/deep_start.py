@@ -80,11 +80,11 @@ def _slope(
 ) -> Finding:
     values = by_seed(table, slopes)
     effect = t_interval(values)
+    expected = f" (of wide layers with BN {GROWTH} is expected, log {math.log(GROWTH):.3g})"
     sentence = (
         f"At step 0 the norm of the loss's gradient grows by a factor of "
-        f"{math.exp(effect.mean):.3g} for each layer toward the input with {arm}: log "
-        f"{shown(effect, 3)} a layer; of wide layers with BN {GROWTH} is expected (log "
-        f"{math.log(GROWTH):.3g}).{died(arm, table, values)}"
+        f"{math.exp(effect.mean):.3g} for each layer toward the input with {arm}"
+        f"{'' if beside else expected}: log {shown(effect, 3)}.{died(arm, table, values)}"
     )
     measure = f"slope of log ‖∂L/∂h‖ on the layers toward the input at step 0, {arm}"
     return by_rule_r(part, measure, "nats a layer", effect, sentence, beside=beside)
