@@ -9,8 +9,8 @@ import pytest
 from synthetic import multiplied, reported, rising, run, runs, trial_evidence
 
 from bnexp.analysis import tables
-from bnexp.analysis.claims import deep, later_work, recipe, robustness
-from bnexp.analysis.claims.model import NOT_RUN, WHY, Finding, Judgement
+from bnexp.analysis.claims import deep, recipe, robustness
+from bnexp.analysis.claims.model import NOT_RUN, Finding, Judgement
 from bnexp.analysis.claims.table import claims_table, headline
 from bnexp.analysis.evidence import evidence
 from bnexp.analysis.measures import MeasureError
@@ -361,13 +361,6 @@ def test_an_ensemble_that_outvotes_its_networks(monkeypatch: pytest.MonkeyPatch)
     assert together.effect.mean == pytest.approx(100 * 5.5 / 60)
     assert (apart.beside, apart.effect.mean) == (True, pytest.approx(100 * 11 / 60))
 
-
-def test_later_work_is_counted_though_it_comes_later():
-    assert len(later_work.CLAIMS) == 4
-    for claim in later_work.CLAIMS:
-        assert claim.section == WHY
-        with pytest.raises(MeasureError, match="come later"):
-            claim.judge(None)
 
 
 def test_a_claim_of_two_presets_is_counted_once():

@@ -81,6 +81,12 @@ def test_every_preset_composes_and_opens_with_its_command(preset):
     assert f"experiment={preset}" in head
 
 
+def test_a_list_of_equal_numbers_has_a_short_form():
+    assert compose("model=mlp", "model.hidden=${repeat:7,4}").model["hidden"] == [7, 7, 7, 7]
+    depths = compose_sweep("experiment=skips", "model.activation=relu")
+    assert {len(config.model["hidden"]) for config in depths} == {20, 50}
+
+
 def test_a_preset_that_is_a_sweep_is_not_composed_as_one_run():
     with pytest.raises(ConfigError, match="is a sweep of several runs"):
         compose("experiment=quickstart")

@@ -32,6 +32,8 @@ from bnexp.config.schema import Config, build
 
 # Division without remainder in a preset: steps that depend on the size of a batch.
 OmegaConf.register_new_resolver("floordiv", lambda a, b: int(a) // int(b), replace=True)
+# A list of equal numbers: ${repeat:100,50} is fifty layers of 100 units.
+OmegaConf.register_new_resolver("repeat", lambda value, n: [value] * int(n), replace=True)
 
 SCHEME = "bnexp"
 APART = ("hydra", "trial")  # parts of a composed config that say how runs are made up, not what

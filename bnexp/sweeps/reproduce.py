@@ -68,6 +68,10 @@ PRESETS = (  # in the order in which they are run
     "noisy_bn",
     "landscape",
     "effective_rate",
+    "deep_start",
+    "substitutes",
+    "substitutes_residual",
+    "skips",
 )
 TIMES, ENVIRONMENT, COMMANDS = "times.csv", "environment.txt", "commands.txt"
 COLUMNS = ("preset", "runs", "seconds", "profiled", "total", *get_args(Part))
@@ -125,7 +129,8 @@ def main(given: Sequence[str] | None = None) -> None:
     with one_line_errors():
         arguments = parser().parse_args(ours)
         if arguments.list:
-            print("\n".join(f"{name:18}{question(name)}" for name in PRESETS))
+            width = max(map(len, PRESETS)) + 2
+            print("\n".join(f"{name:{width}}{question(name)}" for name in PRESETS))
             return
         if arguments.unpack:
             from bnexp.folders.pack import unpack

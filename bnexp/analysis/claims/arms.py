@@ -15,20 +15,26 @@ from bnexp.analysis.statistics import Estimate, paired_difference
 def arm_with(arms: Sequence[Chosen], settings: Mapping[str, Any]) -> Chosen:
     """The arm whose runs have these settings.
 
+    Args:
+        arms: of a trial.
+        settings: values by key; None: the setting is null, or there is none.
+
     Raises:
         MeasureError: it is not exactly one.
     """
     having = [
-        arm
-        for arm in arms
-        if all(
-            key in arm.table and (arm.table[key] == value).all() for key, value in settings.items()
-        )
+        arm for arm in arms if all(_has(arm.table, key, value) for key, value in settings.items())
     ]
     if len(having) != 1:
         told = ", ".join(f"{key}={value}" for key, value in settings.items())
         raise MeasureError(f"needs one arm with {told}, and there are {len(having)}")
     return having[0]
+
+
+def _has(table: pd.DataFrame, key: str, value: Any) -> bool:
+    if key not in table:
+        return value is None
+    return bool((table[key].isna() if value is None else table[key] == value).all())
 
 
 def final_accuracy(arm: Chosen) -> pd.Series:
@@ -54,6 +60,7 @@ def gain(
     *,
     null: float = 0.0,
     margin: float | None = None,
+    one_sided: bool = True,
     primary: bool = False,
 ) -> Finding:
     """Rule R on the test accuracy of `ours` less that of `theirs`, in points.
@@ -63,13 +70,14 @@ def gain(
         theirs, ours: arms with the same seeds.
         null: what R tells it from.
         margin: given: the rule is "no worse" by more than it.
+        one_sided: with a margin; False: rule E, equal within it.
         primary: see `Finding`.
     """
     measure, effect, sentence = accuracy_apart(theirs, ours)
     if margin is None:
         return by_rule_r(part, measure, POINTS, effect, sentence, null=null, primary=primary)
     return by_rule_e(
-        part, measure, POINTS, effect, sentence, margin, one_sided=True, primary=primary
+        part, measure, POINTS, effect, sentence, margin, one_sided=one_sided, primary=primary
     )
 
 

@@ -146,11 +146,17 @@ def _no_lrn(runs: Evidence) -> Iterator[Finding]:
         yield gain(part, on, off, margin=LRN_MARGIN, primary=primary)
 
 
-def _small_batches(runs: Evidence) -> Iterator[Finding]:
-    sizes: dict[float, list[Chosen]] = {}
+def by_batch_size(runs: Evidence) -> dict[float, list[Chosen]]:
+    """The arms of a trial for each size of the batch."""
+    found = {}
     for condition in runs.conditions:
         arms = runs.all_chosen(TUNED, ACCURACY, condition=condition)
-        sizes[float(arms[0].table[BATCH_SIZE].iloc[0])] = arms
+        found[float(arms[0].table[BATCH_SIZE].iloc[0])] = arms
+    return found
+
+
+def _small_batches(runs: Evidence) -> Iterator[Finding]:
+    sizes = by_batch_size(runs)
     if len(sizes) < 2:
         raise MeasureError("needs runs of two sizes of batches")
     names = [arm.arm for arm in next(iter(sizes.values()))]
