@@ -11,11 +11,10 @@ from scipy import stats
 from synthetic import reported, run, runs, trial_evidence
 
 from bnexp.analysis.claims import alternatives, recipe
-from bnexp.analysis.claims.conjunction import all_of
-from bnexp.analysis.claims.model import NOT_RUN, WHY, Claim, Finding, by_rule_e, by_rule_r
+from bnexp.analysis.claims.model import NOT_RUN, WHY, Claim, Finding
 from bnexp.analysis.evidence import evidence
 from bnexp.analysis.measures import MeasureError
-from bnexp.analysis.statistics import CONTRADICTED, EQUAL, INCONCLUSIVE, SUPPORTED, t_interval
+from bnexp.analysis.statistics import CONTRADICTED, EQUAL, INCONCLUSIVE, SUPPORTED
 from bnexp.folders.runs import DIVERGED
 
 Made = list[dict[str, Any]]
@@ -203,32 +202,6 @@ def test_sentences_and_effects_are_whole(key: Key, sign: int):
 def test_other_runs_say_what_is_missing(key: Key):
     with pytest.raises(MeasureError):
         list(CLAIMS[key].judge(evidence(runs([run({"norm.kind": "none"}, [0.5])]))))
-
-
-# --- "and"
-
-
-def test_and_holds_if_all_do_and_is_contradicted_by_one():
-    up, down, open_ = (t_interval(mean + 0.1 * np.linspace(-1, 1, 6)) for mean in (1, -1, 0.01))
-    one, other, third = (
-        by_rule_r(name, name, "points", effect, f"Seen {name}.")
-        for name, effect in (("up", up), ("down", down), ("open", open_))
-    )
-    whole = all_of("all", {"a": one, "b": one}, primary=True)
-    assert (whole.verdict, whole.primary, whole.part, whole.null) == (SUPPORTED, True, "all", None)
-    assert whole.p == one.p
-    split = all_of("", {"a": one, "b": third, "c": other})
-    assert (split.verdict, split.effect.mean) == (CONTRADICTED, down.mean)
-    assert split.p == third.p  # the largest
-    assert split.sentence.startswith(
-        "Asked for together: a: supported; b: inconclusive; c: contradicted. It hangs on c: Seen "
-    )
-    unsure = all_of("", {"a": one, "b": third})
-    assert (unsure.verdict, unsure.effect.mean) == (INCONCLUSIVE, open_.mean)
-    alike = by_rule_e("", "m", "points", open_, "Seen.", 0.5)
-    assert alike.verdict == EQUAL
-    assert all_of("", {"a": alike}, holds=EQUAL).verdict == SUPPORTED
-    assert all_of("", {"a": alike}).verdict == INCONCLUSIVE
 
 
 # --- deep networks at their start

@@ -14,7 +14,7 @@ from scipy import stats
 from synthetic import multiplied, reported, run, trial_evidence
 
 from bnexp.analysis.claims import optimization
-from bnexp.analysis.claims.combining import both, by_apart, or_equal, within
+from bnexp.analysis.claims.combining import all_of, by_apart, or_equal, within
 from bnexp.analysis.claims.model import POINTS, Finding, by_rule_e, by_rule_r
 from bnexp.analysis.evidence import Evidence
 from bnexp.analysis.measures import MeasureError
@@ -339,8 +339,7 @@ def keep_five(record: Any) -> None:
 def test_runs_that_diverged_are_told(claim):
     runs = WHOLE[claim]()
     runs.runs.loc[runs.runs.index[0], "status"] = DIVERGED
-    first = next(iter(BY_SWEEP[claim].judge(runs)))
-    assert "iverged" in first.sentence
+    assert any("iverged" in one.sentence for one in BY_SWEEP[claim].judge(runs))
 
 
 # --- rules that ask twice
@@ -357,36 +356,40 @@ def near(mean: float, spread: float = 0.1) -> tuple[float, ...]:
     return tuple(mean + spread * np.linspace(-1, 1, 8))
 
 
-def test_and_hangs_on_the_weaker_of_two():
+def test_and_hangs_on_the_weakest():
     strong, weak = finding(*near(5)), replace(finding(*near(1, 1)), measure="weak")
     assert strong.p < weak.p < 0.05
-    for pair in ((strong, weak), (weak, strong)):
-        found = both("part", pair, primary=True)
+    for asked in ({"a": strong, "b": weak}, {"a": weak, "b": strong}):
+        found = all_of("part", asked, primary=True)
         assert (found.verdict, found.p, found.effect) == (SUPPORTED, weak.p, weak.effect)
         assert found.part == "part" and found.primary and found.null is None
-        assert found.measure.endswith(f"(the {('first', 'second')[pair.index(weak)]} is shown)")
-    assert "the first is supported, the second supported" in found.sentence
+        assert found.measure == "all of a, b; shown: weak"
+        hinge = "b" if asked["b"] is weak else "a"
+        assert found.sentence == (
+            f"Asked for together: a, b: supported. It hangs on {hinge}: {weak.sentence}"
+        )
 
 
 def test_one_contradicted_is_enough_and_is_what_is_shown():
-    open_one, against = finding(*near(0)), finding(*near(-5))
-    found = both("", (open_one, against))
+    holds, open_one, against = (finding(*near(mean)) for mean in (5, 0, -5))
+    found = all_of("", {"a": holds, "b": open_one, "c": against})
     assert (found.verdict, found.effect) == (CONTRADICTED, against.effect)
-    assert found.p == open_one.p  # the larger one, as docs/claims.md has it
+    assert found.p == open_one.p  # the largest one, as docs/claims.md has it
+    told = "Asked for together: a: supported; b: inconclusive; c: contradicted. It hangs on c: "
+    assert found.sentence.startswith(told)
 
 
-def test_two_equal_are_equal_if_that_is_not_what_was_claimed():
-    pair = finding(*near(0), margin=0.5), finding(*near(0.1), margin=0.5)
-    assert both("", pair).verdict == EQUAL
-    assert both("", pair, holds=(EQUAL,)).verdict == SUPPORTED
-    assert both("", (pair[0], finding(*near(5)))).verdict == INCONCLUSIVE
-    assert both("", (pair[0], finding(*near(5)))).p == 0.05
+def test_all_equal_are_equal_if_that_is_not_what_was_claimed():
+    one, other = finding(*near(0), margin=0.5), finding(*near(0.1), margin=0.5)
+    assert all_of("", {"a": one, "b": other}).verdict == EQUAL
+    assert all_of("", {"a": one, "b": other}, holds=(EQUAL,)).verdict == SUPPORTED
+    mixed = all_of("", {"a": one, "b": finding(*near(5))})
+    assert (mixed.verdict, mixed.p) == (INCONCLUSIVE, 0.05)
 
 
 def test_what_has_no_value_is_inconclusive():
-    found = both("", (finding(*near(5)), finding(1.0)))
-    assert found.verdict == INCONCLUSIVE
-    assert math.isnan(found.p)
+    found = all_of("", {"a": finding(*near(5)), "b": finding(1.0)})
+    assert (found.verdict, found.p) == (INCONCLUSIVE, 1)
 
 
 def test_equality_is_asked_only_where_rule_r_cannot_tell():

@@ -362,7 +362,6 @@ def test_an_ensemble_that_outvotes_its_networks(monkeypatch: pytest.MonkeyPatch)
     assert (apart.beside, apart.effect.mean) == (True, pytest.approx(100 * 11 / 60))
 
 
-
 def test_a_claim_of_two_presets_is_counted_once():
     one, other = (BY_SWEEP["fewer-steps", sweep] for sweep in ("deep", "inception"))
     effect = Estimate(6, 2.0, 0.1, 1.9, 2.1)

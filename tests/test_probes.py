@@ -14,6 +14,7 @@ import tensorflow as tf
 from conftest import DEEP, SMALL, SMALL_CNN, Lines, StopAt
 
 from bnexp.config import ConfigError
+from bnexp.config.schema import part_names
 from bnexp.data.loading import load
 from bnexp.folders import runs
 from bnexp.networks.initial import kernel_of

@@ -8,7 +8,7 @@ from typing import Any
 from bnexp.analysis import measures
 from bnexp.analysis.claims.arms import arm_with, gain
 from bnexp.analysis.claims.batch_mismatch import batch_mismatch
-from bnexp.analysis.claims.conjunction import all_of
+from bnexp.analysis.claims.combining import all_of
 from bnexp.analysis.claims.deep_start import deep_start
 from bnexp.analysis.claims.mechanism import ACTIVATION
 from bnexp.analysis.claims.model import WHY, Claim, Finding, joined
@@ -47,7 +47,7 @@ def _not_unique(runs: Evidence, *, network: str = "") -> Iterator[Finding]:
         )
         for name, settings in SUBSTITUTES.items()
     }
-    yield all_of(joined(network, "all"), findings, holds=EQUAL, primary=not network)
+    yield all_of(joined(network, "all"), findings, holds=(EQUAL,), primary=not network)
     yield from findings.values()
     none = arm_with(arms, {NORM: "none", **PLAIN})
     yield replace(gain(joined(network, "none"), batch, none), beside=True)

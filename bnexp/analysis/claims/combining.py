@@ -1,6 +1,6 @@
-"""Rules that ask for two things at once, or for a second one where the first cannot tell."""
+"""Rules that ask for several things at once, or for a second one where the first cannot tell."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,47 +20,50 @@ from bnexp.analysis.statistics import (
 from bnexp.analysis.steps import Speed
 
 
-def both(
+def all_of(
     part: str,
-    findings: tuple[Finding, Finding],
+    findings: Mapping[str, Finding],
     *,
     holds: Collection[str] = (SUPPORTED,),
     primary: bool = False,
 ) -> Finding:
     """The "and" of rules (docs/claims.md): all must hold, and one is enough to contradict.
 
-    Equal where all are, all else is inconclusive. p is the larger one. The effect is that of the
-    finding on which the verdict hangs: a contradicted one, else the one with the larger p.
+    Equal where all are, all else is inconclusive. p is the largest one. The effect is that of the
+    finding on which the verdict hangs: of the contradicted ones, else of all, the one with the
+    largest p.
 
     Args:
         part: its name.
-        findings: the two that are asked for, each judged by its own rule.
+        findings: what is asked for, each judged by its own rule, by what it is about.
         holds: verdicts that are what is claimed.
         primary: see `Finding`.
     """
-    verdicts = [one.verdict for one in findings]
-    against = [one for one in findings if one.verdict == CONTRADICTED]
+    verdicts = {name: one.verdict for name, one in findings.items()}
+    against = [name for name, verdict in verdicts.items() if verdict == CONTRADICTED]
     if against:
         verdict = CONTRADICTED
-    elif set(verdicts) <= set(holds):
+    elif set(verdicts.values()) <= set(holds):
         verdict = SUPPORTED
     else:
-        verdict = EQUAL if set(verdicts) == {EQUAL} else INCONCLUSIVE
-    p = float(np.max([one.p for one in findings]))
-    hinge = max(against or findings, key=lambda one: np.nan_to_num(one.p, nan=1.0))
-    asked = "; and ".join(one.measure for one in findings)
-    shown = ("first", "second")[findings.index(hinge)]
-    told = f"Both are asked for: the first is {verdicts[0]}, the second {verdicts[1]}."
-    return Finding(
-        part,
-        f"{asked} (the {shown} is shown)",
-        hinge.unit,
-        hinge.effect,
-        verdict,
-        " ".join([*(one.sentence for one in findings), told]),
-        None,
-        float(np.maximum(0.05, p)) if verdict == INCONCLUSIVE else p,
-        primary,
+        verdict = EQUAL if set(verdicts.values()) == {EQUAL} else INCONCLUSIVE
+    p_values = {name: float(np.nan_to_num(one.p, nan=1.0)) for name, one in findings.items()}
+    hinge = max(against or findings, key=lambda name: p_values[name])
+    p = max(p_values.values())
+    told = "; ".join(
+        f"{', '.join(name for name in verdicts if verdicts[name] == found)}: {found}"
+        for found in dict.fromkeys(verdicts.values())
+    )
+    return replace(
+        findings[hinge],
+        part=part,
+        measure=f"all of {', '.join(findings)}; shown: {findings[hinge].measure}",
+        verdict=verdict,
+        sentence=f"Asked for together: {told}. It hangs on {hinge}: {findings[hinge].sentence}",
+        null=None,
+        p=max(0.05, p) if verdict == INCONCLUSIVE else p,
+        primary=primary,
+        beside=False,
     )
 
 

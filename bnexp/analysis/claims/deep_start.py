@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis import measures
-from bnexp.analysis.claims.conjunction import all_of
+from bnexp.analysis.claims.combining import all_of
 from bnexp.analysis.claims.mechanism import died
 from bnexp.analysis.claims.model import LOG2, Finding, by_rule_r, joined, shown, times
 from bnexp.analysis.evidence import Evidence

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bnexp.analysis import measures
-from bnexp.analysis.claims.combining import both
+from bnexp.analysis.claims.combining import all_of
 from bnexp.analysis.claims.figure1 import how
 from bnexp.analysis.claims.matching import matched, records
 from bnexp.analysis.claims.mechanism import ACTIVATION, died
@@ -62,7 +62,8 @@ def smoother_landscape(runs: Evidence) -> Iterator[Finding]:
             for name, (what, values) in measured.items()
         }
         if own:
-            yield both(part, (findings["range"], findings["gradient change"]), primary=primary)
+            asked = {name: findings[name] for name in ("range", "gradient change")}
+            yield all_of(part, asked, primary=primary)
         yield from findings.values()
 
 
@@ -151,5 +152,6 @@ def hessian_outliers(runs: Evidence) -> Iterator[Finding]:
             name: matched(joined(part, name), what, arms, seen["loss"], values, told)
             for name, (what, values) in measured.items()
         }
-        yield both(part, (findings["λ1/λ11"], findings["gradient share"]), primary=primary)
+        asked = {name: findings[name] for name in ("λ1/λ11", "gradient share")}
+        yield all_of(part, asked, primary=primary)
         yield from findings.values()

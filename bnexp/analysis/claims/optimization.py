@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bnexp.analysis.claims.arms import accuracy_apart, arm_with, final_accuracy
-from bnexp.analysis.claims.combining import both, by_apart, by_speed_within, or_equal
+from bnexp.analysis.claims.combining import all_of, by_apart, by_speed_within, or_equal
 from bnexp.analysis.claims.deep import at_factor
 from bnexp.analysis.claims.figure1 import (
     AS_PUBLISHED,
@@ -54,7 +54,7 @@ def _survives_tuning(runs: Evidence) -> Iterator[Finding]:
     measure, compared, told = timed(runs, runs.chosen(TUNED, STEPS), TARGETS[0])
     faster = by_speed("steps", measure, compared, told)
     found = or_equal(lead, LEAD), or_equal(faster, math.log2(FACTOR), compared)
-    yield both("", found, primary=True)
+    yield all_of("", {"accuracy": found[0], "steps": found[1]}, primary=True)
     yield from found
 
 
@@ -67,7 +67,8 @@ def _noisy_bn(runs: Evidence) -> Iterator[Finding]:
     median, spread = (_drift(runs, "drift", none, noisy, one) for one in PATHS)
     measure, compared, told = timed(runs, (noisy, batch), TARGETS[0])
     steps = by_speed_within("steps", measure, compared, told, NOISE_MARGIN)
-    yield both("", (median, steps), holds=(SUPPORTED, EQUAL), primary=True)
+    asked = {"drift": median, "steps": steps}
+    yield all_of("", asked, holds=(SUPPORTED, EQUAL), primary=True)
     yield from (median, steps, spread)
     yield replace(_drift(runs, "drift against BN", batch, noisy, "median"), beside=True)
 
@@ -132,7 +133,8 @@ def _effective_learning_rate(runs: Evidence) -> Iterator[Finding]:
     if missing := {runs.arm, runs.baseline} - set(same):
         raise MeasureError(f"the trial has no condition norm={missing.pop()}")
     found = _alike("with BN", same[runs.arm]), _unlike("without BN", same[runs.baseline])
-    yield both("", found, holds=(SUPPORTED, EQUAL), primary=True)
+    asked = {"with BN": found[0], "without BN": found[1]}
+    yield all_of("", asked, holds=(SUPPORTED, EQUAL), primary=True)
     yield from found
     yield _alike("with BN, own rates", own[runs.arm])
     yield _unlike("without BN, own rates", own[runs.baseline])
