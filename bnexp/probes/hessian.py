@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 # Products with the Hessian. For the dense network, sigmoid and ReLU, with and without Batch
 # Normalization, at steps 0, 500 and 2000, the eleven eigenvalues had residuals of 2e-4 or less.
 STEPS = 80
-EIGENVALUES = 11  # ten outputs set apart ten eigenvalues at most; the next is the bulk's edge
-TOP = 10
+EIGENVALUES = 11  # the top ones, and the first below them
+TOP = 10  # as many as MNIST and CIFAR-10 have classes
 
 
 def hessian(scene: "Scene") -> Iterator[Row]:

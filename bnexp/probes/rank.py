@@ -37,7 +37,7 @@ def _by_layer(views: "Views", images: Any, labels: Any) -> list[dict[str, Any]]:
 
     with tf.GradientTape() as tape:
         pixels = scaled(images)
-        tape.watch(pixels)  # what leads to a nonlinearity may be frozen
+        tape.watch(pixels)  # there may be no weights before a nonlinearity
         entering, logits = views.entering(pixels)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         loss = tf.reduce_mean(losses)
