@@ -36,7 +36,14 @@ from bnexp.analysis.claims.model import (
 )
 from bnexp.analysis.evidence import TUNED, Chosen, Evidence
 from bnexp.analysis.measures import NORM, MeasureError, by_seed
-from bnexp.analysis.statistics import EQUAL, INCONCLUSIVE, SUPPORTED, paired_difference, rule_r
+from bnexp.analysis.statistics import (
+    EQUAL,
+    INCONCLUSIVE,
+    SUPPORTED,
+    p_value,
+    paired_difference,
+    rule_r,
+)
 from bnexp.analysis.trials import ACCURACY, STEPS
 
 NOISY = "noisy"
@@ -113,7 +120,7 @@ def _left_of_gain(
     found = by_rule_r(part, measure, POINTS, effect, sentence, primary=primary)
     if rule_r(gain) == SUPPORTED:
         told = f"{found.sentence} Left of the mean gain: {left.mean / gain.mean:.0%}."
-        return replace(found, sentence=told)
+        return replace(found, p=max(found.p, p_value(gain)), sentence=told)
     told = f"{found.sentence} The gain itself is not above 0 by rule R: there is none to share out."
     return replace(found, verdict=INCONCLUSIVE, p=max(0.05, found.p), sentence=told)
 
