@@ -278,3 +278,17 @@ def test_accuracy_by_batch_size_of_a_trial_is_of_its_fresh_seeds():
     assert titles(drawing) == [""]
     assert HOW in drawing.caption
     assert "All train for 600 steps" in drawing.caption
+
+
+def test_accuracy_by_depth_of_a_trial_in_two_parts_has_a_panel_for_each():
+    made = []
+    for part, hidden, arm, seed in itertools.product(
+        ("as_published", "tuned"), ("100", "100-100-100"), ARMS, range(100, 103)
+    ):
+        config = {"norm.kind": arm, "model.hidden": hidden, "init.stddev": 0.05 * len(part)}
+        condition = f"model.hidden=[{hidden.replace('-', ',')}]"
+        one = run(config, [0.9], seed=seed)
+        made.append(reported(one, f"norm={arm}", part=part, condition=condition))
+    drawing = drawn(trial_evidence(made))["depth"]
+    assert titles(drawing) == ["as published", "tuned"]
+    assert [list(axis.get_xticks()) for axis in drawing.figure.axes] == [[1, 3], [1, 3]]

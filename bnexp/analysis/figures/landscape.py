@@ -12,6 +12,7 @@ from bnexp.analysis import style
 from bnexp.analysis.drawing import Drawing
 from bnexp.analysis.figures import Wanted, choices, panels, probed, ranges, words
 from bnexp.analysis.loading import Runs
+from bnexp.analysis.statistics import MIN_SEEDS
 
 PLACE = 70  # among the figures of a sweep
 
@@ -45,9 +46,10 @@ def landscape(runs: Runs, how: str) -> Iterator[Drawing]:
         "smallest to the largest loss after such a step (band). Middle: how much the gradient "
         "changes, ‖g − g′‖ / ‖g‖, and right: by the length of the step, ‖g − g′‖ / (aη‖g‖), the "
         "effective β-smoothness of Santurkar et al. 2018; each the largest of the eight steps, "
-        f"from 3 seeds on with a 95% Student-t interval (shaded). Means of {panels.seeds(shown)}; {how}. Each arm "
-        "steps by its own rate, and at the same step the arms are at different losses: a narrower "
-        "band alone does not say that the landscape is smoother."
+        f"from {MIN_SEEDS} seeds on with a 95% Student-t interval (shaded). Means of "
+        f"{panels.seeds(shown)}; {how}. Each arm steps by its own rate, and at the same step the "
+        "arms are at different losses: a narrower band alone does not say that the landscape is "
+        "smoother."
     )
     if any((one[HIGH]["mean"] > ranges.MAX_LOSS).any() for one in courses.values()):
         caption += f" Losses above {ranges.MAX_LOSS:g} lie outside."

@@ -15,6 +15,7 @@ from bnexp.analysis.figures import Wanted, choices, panels, probed, ranges, word
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.measures import BATCH, NORM
 from bnexp.analysis.naming import ARM, CONDITION
+from bnexp.analysis.statistics import MIN_SEEDS
 
 PLACE = 65  # among the figures of a sweep
 
@@ -53,8 +54,8 @@ def start(runs: Runs, how: str) -> Iterator[Drawing]:
         "Before the first step, by hidden layer from the input on, with H what enters its "
         "nonlinearity: the norm of the loss's gradient by H (left), and the soft rank of H, "
         "(tr C)² / ‖C‖²_F with C = HᵀH / n, from 1, where the images lie along one direction, to "
-        f"the number of units (right). {_depths(depths)} Means of {_seeds(table)}, from 3 on "
-        f"with a 95% Student-t interval; {how}."
+        f"the number of units (right). {_depths(depths)} Means of {_seeds(table)}, from "
+        f"{MIN_SEEDS} seeds on with a 95% Student-t interval (shaded); {how}."
     )
     if _guided(table, drawn):
         caption += (
