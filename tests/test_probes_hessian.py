@@ -15,10 +15,11 @@ from bnexp.folders import runs
 from bnexp.norms.batch import BatchNorm
 from bnexp.probes import hessian as hessian_module
 from bnexp.probes import recorder
-from bnexp.probes.curvature import hessian_product, loss_and_gradient
+from bnexp.probes.curvature import hessian_product
 from bnexp.probes.hessian import hessian
 from bnexp.probes.lanczos import ritz
 from bnexp.probes.recorder import Recorder
+from bnexp.probes.surface import Surface
 from bnexp.probes.views import Views
 from bnexp.training.loop import train_and_evaluate
 from bnexp.training.program import Program, program_for
@@ -57,20 +58,25 @@ def labels_of(images: np.ndarray) -> tf.Tensor:
     return tf.constant(np.arange(len(images)) % 3, tf.int32)
 
 
+def weights_of(model: keras.Model) -> list[keras.Variable]:
+    """In the order of the probe's vectors."""
+    return Surface(model).variables
+
+
 def gradient_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
     with tf.GradientTape() as tape:
         logits = model(tf.constant(images), training=True)
         loss = tf.reduce_mean(
             tf.nn.sparse_softmax_cross_entropy_with_logits(labels_of(images), logits)
         )
-    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    gradients = tape.gradient(loss, [variable.value for variable in weights_of(model)])
     return np.concatenate([gradient.numpy().ravel() for gradient in gradients])
 
 
 def brute_force(model: keras.Model, images: np.ndarray, step: float = 1e-5) -> np.ndarray:
     """The Hessian by central differences of gradients, column by column."""
     columns = []
-    for variable in model.trainable_variables:
+    for variable in weights_of(model):
         start = variable.numpy()
         for place in np.ndindex(*start.shape):
             ends = []
@@ -144,7 +150,7 @@ def test_few_steps_find_the_ends_of_the_spectrum_and_say_how_well(monkeypatch):
 
 def products_by_differences(model: keras.Model, images: np.ndarray, vector: np.ndarray, step):
     """H v by central differences of gradients."""
-    weights = model.trainable_variables
+    weights = weights_of(model)
     start = [weight.numpy() for weight in weights]
     parts = np.split(vector, np.cumsum([weight.size for weight in start])[:-1])
     ends = []
@@ -164,7 +170,7 @@ def test_products_through_the_fused_kernels_are_those_of_differences(compose):
     program.reset(config)
     model, images = program.model, dataset.train.images[:40] / np.float32(255)
     vector = np.random.default_rng(0).normal(size=model.count_params())
-    vector = vector[: sum(np.prod(weight.shape) for weight in model.trainable_variables)]
+    vector = vector[: sum(np.prod(weight.shape) for weight in weights_of(model))]
     vector /= np.linalg.norm(vector)
     expected = products_by_differences(model, images, vector, step=1e-2)
     found = Views(model, 20).compiled(hessian_product)(images, labels_of(images), vector).numpy()
@@ -175,7 +181,7 @@ def test_products_through_the_fused_kernels_are_those_of_the_layers_own_operatio
     found = {}
     for fused in (True, False):
         model = convolutional_network(BatchNorm(fused=fused), dtype="float32")
-        vector = np.linspace(-1, 1, sum(w.numpy().size for w in model.trainable_variables))
+        vector = np.linspace(-1, 1, sum(w.numpy().size for w in weights_of(model)))
         images = IMAGES.astype("float32")
         product = Views(model, 8).compiled(hessian_product)(images, labels_of(images), vector)
         found[fused] = product.numpy()
@@ -189,16 +195,16 @@ def test_every_product_sees_the_same_masks_and_noise(kind):
     model = dense_network(BatchNorm(dtype="float64"), noise)
     states = [variable.numpy() for variable in model.non_trainable_variables]
     views, batch = Views(model, 12), (tf.constant(DENSE), labels_of(DENSE))
-    _, gradient = views.compiled(loss_and_gradient)(*batch)
+    size = sum(int(np.prod(weight.shape)) for weight in weights_of(model))
     product = views.compiled(hessian_product)
-    columns = np.stack([product(*batch, unit).numpy() for unit in np.eye(len(gradient))])
+    columns = np.stack([product(*batch, unit).numpy() for unit in np.eye(size)])
     np.testing.assert_allclose(columns, columns.T, atol=1e-12)
     assert found_in(model, DENSE)["residual"] < 1e-6
     for before, variable in zip(states, model.non_trainable_variables, strict=True):
         np.testing.assert_array_equal(before, variable.numpy())
 
     gradient_of(model, DENSE)  # moves the generator on: other masks, another matrix
-    assert np.abs(product(*batch, np.eye(len(gradient))[0]).numpy() - columns[0]).max() > 1e-3
+    assert np.abs(product(*batch, np.eye(size)[0]).numpy() - columns[0]).max() > 1e-3
 
 
 def rotated(values: list[float]) -> np.ndarray:
@@ -276,9 +282,8 @@ def test_runs_of_one_shape_share_what_is_compiled_and_a_run_repeats(compose):
         found.append(recorded(config, program))
     assert found[0]["eigenvalue_1"] != found[1]["eigenvalue_1"]
     pd.testing.assert_series_equal(found[0], found[2], check_exact=True)
-    for function in (hessian_product, loss_and_gradient):
-        traced = recorder._views[program].compiled(function).experimental_get_tracing_count()
-        assert traced == 1
+    product = recorder._views[program].compiled(hessian_product)
+    assert product.experimental_get_tracing_count() == 1
 
 
 def test_training_is_the_same_to_the_bit_with_it(compose, tmp_path):

@@ -1,8 +1,7 @@
-"""Gradient of a network's loss by all that it trains, and products with its Hessian.
+"""Products with the Hessian of the loss that `Surface` has, by what it calls its variables.
 
-For `Views.compiled`. The loss is the mean cross-entropy in training mode, normalized by the
-statistics of the images shown. All calls see the same masks of dropout and the same noise: what a
-call moves stays within it. Vectors hold all trainable variables, one after another, in float64.
+For `Views.compiled`. All calls see the same masks of dropout and the same noise: what a call moves
+stays within it. Vectors hold all variables, one after another, in float64.
 """
 
 import keras
@@ -13,16 +12,6 @@ from bnexp.probes.views import Views
 from bnexp.training.batches import scaled
 
 
-def loss_and_gradient(
-    views: Views, images: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The loss (nats) and its gradient, (weights,)."""
-    weights = _weights(views)
-    with tf.GradientTape() as tape:
-        loss = _loss(views, images, labels)
-    return loss, _flat(tape.gradient(loss, weights, unconnected_gradients="zero"))
-
-
 def hessian_product(
     views: Views, images: tf.Tensor, labels: tf.Tensor, vector: tf.Tensor
 ) -> tf.Tensor:
@@ -31,7 +20,7 @@ def hessian_product(
     Raises:
         LookupError: TensorFlow knows no second derivative of an operation in the network.
     """
-    weights = _weights(views)
+    weights = [variable.value for variable in views.surface.variables]
     sizes = [int(np.prod(weight.shape)) for weight in weights]
     parts = [
         tf.reshape(tf.cast(part, weight.dtype), weight.shape)
@@ -42,10 +31,6 @@ def hessian_product(
             loss = _loss(views, images, labels)
         gradients = inner.gradient(loss, weights, unconnected_gradients="zero")
     return _flat(outer.gradient(gradients, weights, parts, unconnected_gradients="zero"))
-
-
-def _weights(views: Views) -> list[tf.Variable]:
-    return [variable.value for variable in views.model.trainable_variables]
 
 
 def _loss(views: Views, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

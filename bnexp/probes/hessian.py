@@ -38,13 +38,15 @@ def hessian(scene: "Scene") -> Iterator[Row]:
     Raises:
         ConfigError: TensorFlow knows no second derivative of an operation in the network.
     """
-    from bnexp.probes.curvature import hessian_product, loss_and_gradient
+    from bnexp.probes.curvature import hessian_product
+    from bnexp.probes.surface import flat
 
     views, batch = scene.views, scene.train_batch
-    loss, gradient = views.compiled(loss_and_gradient)(*batch)
+    loss, slopes = views.surface.loss_and_gradient(views.surface.here, *batch)
+    gradient = flat(slopes)
     product = partial(_product, views.compiled(hessian_product), batch)
     found = ritz(product, partial(_drawn, len(gradient)), STEPS)
-    statistics = {"loss": float(loss)} | _statistics(found, gradient.numpy(), product)
+    statistics = {"loss": loss} | _statistics(found, gradient, product)
     for name, value in statistics.items():
         yield Row("hessian", "", name, float(value))
 
