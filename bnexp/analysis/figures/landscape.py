@@ -1,7 +1,7 @@
 """How far the loss and its gradient change along the gradient, while training."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ LINES = {  # statistic: y label
     "smoothness": "per length of the step (β)\n‖g − g′‖ / (aη‖g‖)",
 }
 MOST = 4  # conditions
+
+# by condition and arm, then by statistic
+Courses: TypeAlias = dict[tuple[str, str], dict[str, pd.DataFrame]]
 
 
 def landscape(runs: Runs, how: str) -> Iterator[Drawing]:
@@ -45,8 +48,8 @@ def landscape(runs: Runs, how: str) -> Iterator[Drawing]:
         "negative gradient −g of the training batch. Left: the loss at w (line), and from the "
         "smallest to the largest loss after such a step (band). Middle: how much the gradient "
         "changes, ‖g − g′‖ / ‖g‖, and right: by the length of the step, ‖g − g′‖ / (aη‖g‖), the "
-        "effective β-smoothness of Santurkar et al. 2018; each the largest of the eight steps, "
-        f"from {MIN_SEEDS} seeds on with a 95% Student-t interval (shaded). Means of "
+        "effective β-smoothness of Santurkar et al. 2018; each the largest over the eight "
+        f"steps, and from {MIN_SEEDS} seeds on with a 95% Student-t interval (shaded). Means of "
         f"{panels.seeds(shown)}; {how}. Each arm steps by its own rate, and at the same step the "
         "arms are at different losses: a narrower band alone does not say that the landscape is "
         "smoother."
@@ -56,9 +59,6 @@ def landscape(runs: Runs, how: str) -> Iterator[Drawing]:
     caption += words.first_of(len(drawn), len(conditions))
     figure = _draw(shown, courses, drawn)
     yield Drawing("landscape", "Loss along the gradient", caption, figure, _alt(courses))
-
-
-Courses = dict[tuple[str, str], dict[str, pd.DataFrame]]
 
 
 def _courses(runs: Runs, rows: pd.DataFrame) -> Courses:
