@@ -147,12 +147,16 @@ def test_a_step_of_all_else_is_that_of_sgd_with_weight_decay(compose, small):
 
 
 def test_a_run_under_batch_normalization_has_the_losses_of_sgd_with_weight_decay(compose, tmp_path):
-    common = (*SMALL, "norm.epsilon=1e-10", "schedule=cosine")
+    common = (*SMALL, "norm.epsilon=1e-10", "schedule=cosine", "probes=effective_rate")
     decay = ("optimizer=sgd", "optimizer.weight_decay=0.05", "optimizer.lr=0.3")
     runs = [(*common, *FIXED), (*common, *decay)]
-    found = [train(compose(*words), tmp_path / str(k))[0] for k, words in enumerate(runs)]
-    losses = [[row["train_loss"] for row in one.progress.history] for one in found]
+    found = [train(compose(*words), tmp_path / str(k))[0].progress for k, words in enumerate(runs)]
+    losses = [[row["train_loss"] for row in one.history] for one in found]
     np.testing.assert_allclose(*losses, rtol=1e-4)
+    rates = [[row["value"] for row in one.probes] for one in found]
+    np.testing.assert_allclose(*rates, rtol=1e-4)
+    first = [row["value"] for row in found[0].probes if row["layer"] == "1"]
+    assert first[1] != pytest.approx(first[0], rel=0.01)
 
 
 def test_each_run_keeps_the_norms_of_its_own_weights(compose, tmp_path):

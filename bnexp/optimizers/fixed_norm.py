@@ -90,6 +90,13 @@ class FixedNormUpdater:
             kept.assign(norm)
             under_l2.assign(norm)
 
+    def rate_factor(self, variable: "keras.Variable") -> float:
+        """(c / r)² of a hidden kernel, as it stands; 1 of all else."""
+        for weight, kept, under_l2 in zip(self._hidden, self._kept, self._under_l2, strict=True):
+            if weight is variable.value:
+                return float(kept / under_l2) ** 2
+        return 1.0
+
     def apply(self, gradients: Sequence["tf.Tensor"], lr: "tf.Tensor", step: "tf.Tensor") -> None:
         import tensorflow as tf
 

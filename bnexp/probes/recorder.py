@@ -59,7 +59,8 @@ class Recorder:
         if self._program not in _views:
             _views[self._program] = Views(self._program.model, self._config.trainer.batch_size)
         views, images = _views[self._program], self._config.probes.images
-        scene = Scene(views, self._dataset, images, self._memory, step, self._rate(step))
+        rates = self._rate(step), self._program.rate_factor
+        scene = Scene(views, self._dataset, images, self._memory, step, *rates)
         found = []
         for target, probe in self._probes.items():
             # each by itself: what one moves, the next must not see

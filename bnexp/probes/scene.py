@@ -1,9 +1,11 @@
 """What a probe looks at."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,6 +25,7 @@ class Scene:
         memory: what a probe keeps from one step to the next, as JSON can hold it.
         step: training steps made.
         lr: learning rate of the next step, by the schedule; after the last step, that step's.
+        rate_factor: of a variable: how many times that rate the optimizer steps it by.
     """
 
     views: Views
@@ -31,6 +34,7 @@ class Scene:
     memory: dict[str, Any]
     step: int
     lr: float
+    rate_factor: Callable[[keras.Variable], float] = lambda _: 1.0
 
     @property
     def test_batch(self) -> tuple[tf.Tensor, tf.Tensor]:

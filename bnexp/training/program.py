@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -73,6 +74,11 @@ class Program:
     @property
     def _variables(self) -> list[tf.Variable]:
         return [variable.value for variable in self.model.variables] + self._updater.state
+
+    def rate_factor(self, variable: keras.Variable) -> float:
+        """How many times the schedule's learning rate the optimizer steps a variable by."""
+        found = getattr(self._updater, "rate_factor", None)
+        return 1.0 if found is None else float(found(variable))
 
     def state(self) -> list[np.ndarray]:
         """Everything that training changes, in a fixed order."""
