@@ -1,7 +1,9 @@
 """What counts for a claim: the preset's own settings, primary parts, corrected for all of them."""
 
 import copy
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,9 +43,10 @@ from bnexp.analysis.statistics import (
     t_interval,
 )
 from bnexp.analysis.versions import in_todays_words
-from bnexp.config import scientific
+from bnexp.config import ConfigError, scientific
 from bnexp.config.compose import compose_sweep, composed_sweep
 from bnexp.folders import trials
+from bnexp.sweeps.trial import refuse_another
 
 WIDTH = np.linspace(-1, 1, 6)
 
@@ -150,6 +153,21 @@ def of_trial(settings: dict[str, Any] | None) -> Evidence:
 def test_the_presets_own_trial_counts(trial):
     assert presets.claimable(of_trial(trial), TRIAL) == []
     assert presets.claimable(of_trial(None), TRIAL) == ["no trial (trial.json)"]
+
+
+def test_a_trial_from_before_a_setting_was_added_counts_and_goes_on(trial, tmp_path):
+    """As its runs do, whose ids have no defaults."""
+    older = copy.deepcopy(trial)
+    for condition in older["conditions"]:
+        for arm in condition["arms"].values():
+            del arm["model"]["skip"], arm["trainer"]["reshuffle"], arm["optimizer"]["weight_decay"]
+    assert presets.claimable(of_trial(older), TRIAL) == []
+    trials.write(tmp_path, {"settings": older, "plan": {}, "trials": []})
+    folder = SimpleNamespace(sweep_dir=tmp_path)
+    refuse_another(folder, trial)
+    other = json.loads(json.dumps(trial).replace('"skip": "none"', '"skip": "highway"'))
+    with pytest.raises(ConfigError, match=r"other settings \(conditions.*model.skip"):
+        refuse_another(folder, other)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 from bnexp.analysis.evidence import Evidence
 from bnexp.analysis.loading import Runs
 from bnexp.analysis.naming import CONTENT
-from bnexp.analysis.versions import in_todays_words
+from bnexp.analysis.versions import in_todays_words, trial_in_todays_words
 from bnexp.config import ConfigError, scientific
 from bnexp.config.compose import composed_sweep
 from bnexp.config.options import GROUPS, SOURCE
@@ -43,9 +43,8 @@ def differences(runs: Evidence, preset: str) -> list[str]:
     if isinstance(wanted, dict):
         if runs.trial is None:
             return ["no trial (trial.json)"]
-        return [
-            _short(key) for key in trials.differing(_of_originals(runs.trial["settings"]), wanted)
-        ]
+        found = trial_in_todays_words(_of_originals(runs.trial["settings"]))
+        return [_short(key) for key in trials.differing(found, trial_in_todays_words(wanted))]
     return _of_grid(runs, wanted)
 
 

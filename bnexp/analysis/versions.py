@@ -73,6 +73,19 @@ def in_todays_words(tree: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def trial_in_todays_words(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a trial (see trial.json) of any version, its arms as `in_todays_words`.
+
+    Raises:
+        ConfigError: a value that cannot be; the message names its key.
+    """
+    conditions = [
+        {**one, "arms": {arm: in_todays_words(tree) for arm, tree in one["arms"].items()}}
+        for one in settings["conditions"]
+    ]
+    return {**settings, "conditions": conditions}
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"optimizer": {"lr": 1}} as {"optimizer.lr": 1}; lists become text."""
     flat: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from bnexp.analysis.versions import trial_in_todays_words
 from bnexp.config import Config, ConfigError, run_id, scientific
 from bnexp.config.written import assignment
 from bnexp.folders import trials
@@ -257,19 +258,22 @@ def asked(found: Sequence[Trial], settings: TrialSettings) -> dict[str, Any]:
 
 
 def refuse_another(config: Config, told: Mapping[str, Any]) -> None:
-    """A folder has one trial.
+    """A folder has one trial; a setting that it lacks, because it was added later, has its default.
 
     Raises:
         ConfigError: it has another; the message says in what they differ.
         RunError: trial.json is damaged.
     """
     there = trials.read(config.sweep_dir)
-    if there is None or there["settings"] == told:
+    if there is None:
         return
-    keys = ", ".join(trials.differing(there["settings"], told)[:5])
+    then, now = map(trial_in_todays_words, (there["settings"], told))
+    keys = trials.differing(then, now)
+    if not keys:
+        return
     raise ConfigError(
-        f"{config.sweep_dir} holds a trial with other settings ({keys}); nothing was changed: "
-        "give this one its own name=…"
+        f"{config.sweep_dir} holds a trial with other settings ({', '.join(keys[:5])}); nothing "
+        "was changed: give this one its own name=…"
     )
 
 
