@@ -83,7 +83,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def version_0_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sweep quickstart as version 0.1 made it, as folders."""
+    """The sweeps quickstart and original as version 0.1 made them, as folders."""
     folder = tmp_path_factory.mktemp("version_0_1")
     unpack(Path(__file__).parent / "version_0_1" / PACK, folder)
     return folder

@@ -24,7 +24,7 @@ from bnexp.folders.errors import RunError
 # what was typed after `bnexp` -> what the answer contains
 COMMAND_LINES = {
     # --- groups take the name of an option, and nothing else
-    "run optimizer=null": "choose an option by its name (adagrad, adam, momentum, sgd)",
+    "run optimizer=null": "choose an option by its name (adagrad, adam, fixed_norm, momentum, sgd)",
     "run data=null": "choose an option by its name (cifar10, csv",
     "run trainer=null": "choose an option by its name (default)",
     "run optimizer=3": "choose an option by its name",

@@ -51,10 +51,8 @@ def test_the_log_is_matched_but_for_what_docs_name(arms):
     )
 
 
-def test_the_runs_are_those_of_version_0_1_to_the_last_digit():
-    now, before = (
-        load_runs(folder).of_sweep("original") for folder in (COMMITTED, COMMITTED.parent)
-    )
+def test_the_runs_are_those_of_version_0_1_to_the_last_digit(version_0_1):
+    now, before = (load_runs(folder).of_sweep("original") for folder in (COMMITTED, version_0_1))
     key, columns = ["norm.kind", "seed"], ["step", "train_loss", "val_loss", "val_accuracy"]
     mine, theirs = (found.runs.sort_values(key) for found in (now, before))
     for name in (*key, "test_loss", "test_accuracy"):
