@@ -104,6 +104,19 @@ def test_a_limit_stops_growth():
     assert math.prod(map(len, found.grid.values())) <= 8
 
 
+@pytest.mark.parametrize(
+    ("halving", "highest", "edges"),
+    [(False, 100, {LR: HIGHEST}), (True, 10, {})],  # dropped on the seed on which all are alike
+)
+def test_values_that_are_alike_on_one_seed_alone_are_not_tied(halving, highest, edges):
+    def accuracy(plan: Design, one: Trying) -> float:
+        return 0.9 + 0.01 * one.seed * math.log10(one.cell[0])
+
+    found = Trainer(accuracy).finish(design(halving=halving))
+    assert max(found.grid[LR]) == highest
+    assert [choice.edges for choice in found.choices] == [edges, edges]
+
+
 def test_arms_that_never_learn_grow_nothing():
     found = Trainer(lambda plan, one: 0.1).finish(design())
     assert list(found.grid[LR]) == [0.1, 1, 10]

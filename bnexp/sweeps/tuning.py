@@ -221,15 +221,20 @@ class _Round:
         return found
 
     def _is_tied(self, place: int, values: Sequence[Value]) -> bool:
-        """Whether the chosen combination with another value at this place is worth the same."""
-        seeds = self.design.tune_seeds[:1]
+        """Whether the chosen combination with another value at this place is worth the same.
+
+        On all the seeds that the other was run on: the first ones, where it was dropped.
+        """
+        seeds = self.design.tune_seeds
         others = [
             (*self.cell[:place], value, *self.cell[place + 1 :])
             for value in values
             if value != self.cell[place]
         ]
-        own = self.mean(self.cell, seeds, SHORT)[0]
-        return any(self.mean(other, seeds, SHORT)[0] == own for other in others)
+        means = [self.mean(other, seeds, SHORT) for other in others]
+        return any(
+            self.mean(self.cell, seeds[:count], SHORT)[0] == mean for mean, count in means if count
+        )
 
 
 def is_scale(values: Sequence[Value]) -> bool:
