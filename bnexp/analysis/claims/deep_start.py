@@ -62,9 +62,10 @@ def _slopes(norms: pd.Series) -> pd.Series:
     """By run: the least-squares slope of the gradient's log norm on the layers toward the input.
 
     Args:
-        norms: by run and layer; those that are not positive are left out.
+        norms: by run and layer; a run is left out where one is not positive.
     """
-    logs = np.log(norms.where(norms > 0)).dropna().rename("log").reset_index()
+    whole = norms.groupby(level="run").transform("min") > 0
+    logs = np.log(norms[whole]).rename("log").reset_index()
     return pd.Series(
         {
             run: -np.polyfit(rows["layer"], rows["log"], 1)[0]
