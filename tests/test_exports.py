@@ -221,7 +221,7 @@ def test_mlflow_holds_what_the_run_folders_hold(quickstart, uri, tmp_path):
         folder = quickstart / name
         result, config = runs.read_result(folder), runs.read_config(folder)
         assert run.data.params["optimizer.lr"] == str(config["optimizer"]["lr"])
-        assert run.data.params["data.path"] == "null"
+        assert run.data.params["data.train_size"] == "null"
         assert run.data.params["model.hidden"] == "[100, 100, 100]"
         assert run.data.metrics["test_accuracy"] == result["test_accuracy"]
         assert run.data.tags["status"] == "finished"
