@@ -73,16 +73,30 @@ def of_sweep(
         )
 
 
-def interval(values: pd.Series, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's t; without width where all values are alike."""
-    if values.nunique() == 1:
+def error_of_mean(values: pd.Series, step: float = 0) -> float:
+    """Of values known to a step of a grid alone, no less than that of two roundings to it."""
+    return max(stats.sem(values), math.sqrt(step**2 / 12 + step**2 / 12) / math.sqrt(len(values)))
+
+
+def interval(values: pd.Series, confidence: float = 0.95, step: float = 0) -> tuple[float, float]:
+    """Student's t; without width where all are alike and no grid says how coarse they are."""
+    scale = error_of_mean(values, step)
+    if (values.nunique() == 1 and not step) or not scale:
         return values.iloc[0], values.iloc[0]
-    return stats.t.interval(confidence, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
+    return stats.t.interval(confidence, len(values) - 1, loc=values.mean(), scale=scale)
 
 
-def by_rule_r(values: pd.Series, bound: float = 0) -> str:
+def p_value(values: pd.Series, bound: float = 0, step: float = 0) -> float:
+    """Two-sided, of Student's t; that of equal signs where there is no spread."""
+    if values.nunique() == 1 and not step:
+        return 2 * 0.5 ** len(values)
+    t = (values.mean() - bound) / error_of_mean(values, step)
+    return 2 * stats.t.sf(abs(t), len(values) - 1)
+
+
+def by_rule_r(values: pd.Series, bound: float = 0, step: float = 0) -> str:
     """Rule R: where the interval lies, against a bound that the claim says is exceeded."""
-    low, high = interval(values)
+    low, high = interval(values, step=step)
     return "supported" if low > bound else "contradicted" if high < bound else "inconclusive"
 
 
@@ -94,11 +108,11 @@ def sign_flip_p(values: pd.Series) -> float:
     return float(np.mean(np.abs(sums) >= abs(values.sum()) * (1 - 1e-12)))
 
 
-def detectable(values: pd.Series) -> float:
+def detectable(values: pd.Series, step: float = 0) -> float:
     """With 80% power at 5%, two-sided."""
     freedom, limit = len(values) - 1, stats.t.ppf(0.975, len(values) - 1)
     shift = optimize.brentq(lambda shift: stats.nct.sf(limit, freedom, shift) - 0.8, 1, 10)
-    return shift * stats.sem(values)
+    return shift * error_of_mean(values, step)
 
 
 def holm(claims: pd.DataFrame) -> pd.Series:

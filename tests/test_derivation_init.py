@@ -12,11 +12,11 @@ from derived import (
     detectable,
     holm,
     interval,
+    p_value,
     setting,
     sign_flip_p,
 )
 from derived_init import SIGMAS, at_best_rate, begun, grid, network, passing, range_over
-from scipy import stats
 
 ARMS = {"without": "none", "with": "batch"}  # BN
 PRESET = yaml.safe_load((CONF / "experiment" / "init.yaml").read_text(encoding="utf-8"))
@@ -51,11 +51,6 @@ def parts() -> dict[tuple[str, str], pd.Series]:
         found["init-robust", f"{part}, range"] = range_over(none) - range_over(batch)
         found["init-robust", f"{part}, cells"] = passing(batch) - passing(none)
     return found
-
-
-def p_of(values: pd.Series) -> float:
-    """Two-sided against 0; that of values all alike is 0."""
-    return 0 if values.nunique() == 1 else stats.ttest_1samp(values, 0).pvalue
 
 
 # --- the comparison
@@ -104,7 +99,7 @@ def test_effects_intervals_and_verdicts_are_those_of_a_second_derivation(parts, 
 
 def test_p_values_and_holms_correction_are_those_of_a_second_derivation(parts, judged, claims):
     for key, values in parts.items():
-        assert judged.loc[key, "p"] == pytest.approx(p_of(values), rel=1e-6), key
+        assert judged.loc[key, "p"] == pytest.approx(p_value(values), rel=1e-6), key
     corrected = holm(claims)
     mine = claims[(claims["sweep"] == "init") & claims["primary"].astype(bool)]
     assert list(zip(mine["claim"], mine["part"], strict=True)) == [

@@ -37,6 +37,25 @@ def test_t_interval_by_hand():
     assert got.half_width == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
 
 
+def test_values_on_one_point_of_a_grid_have_the_spread_of_two_roundings():
+    """Six seeds at log2 4 on a grid of doublings: sd of the difference of two uniform errors."""
+    rounding = np.std(np.subtract.outer(*[np.linspace(-0.5, 0.5, 2001)] * 2))
+    got = statistics.no_finer(statistics.t_interval([4.0] * 6), step=1)
+    assert got.sd == pytest.approx(rounding, rel=1e-3)
+    low, high = stats.t.interval(0.95, 5, loc=4, scale=rounding / np.sqrt(6))
+    assert (got.low, got.high) == pytest.approx((low, high), rel=1e-3)
+    assert statistics.no_finer(statistics.t_interval(B), step=0.01).sd == pytest.approx(B.std())
+
+
+@pytest.mark.parametrize("value", [0.1, np.log2(3)])
+def test_without_any_spread_the_p_value_is_that_of_equal_signs(value):
+    alike = statistics.t_interval([value] * 6)
+    assert (alike.sd, alike.low, alike.high) == (0, alike.mean, alike.mean)
+    signs = statistics.sign_flip_p([value] * 6)
+    assert statistics.p_value(alike) == statistics.p_value(alike, 2) == signs == 2 / 64
+    assert statistics.p_value(alike, alike.mean) == 1
+
+
 @pytest.mark.parametrize(("values", "n"), [([], 0), ([0.5], 1), ([np.nan], 0)])
 def test_too_few_values_have_no_interval(values, n):
     got = statistics.t_interval(values)
@@ -70,13 +89,6 @@ def test_log_ratio_by_hand():
 def test_a_log_ratio_of_nothing_is_refused():
     with pytest.raises(ValueError, match="positive"):
         statistics.paired_log2_ratio(pd.Series([1.0]), pd.Series([0.0]))
-
-
-def test_equal_values_have_an_interval_of_no_width():
-    got = statistics.t_interval([2.0, 2.0, 2.0])
-    assert (got.low, got.high) == (2, 2)
-    assert statistics.p_value(got) == 0
-    assert statistics.p_value(got, 2.0) == 1
 
 
 def test_bootstrap_is_scipys():

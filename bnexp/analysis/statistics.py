@@ -1,7 +1,7 @@
 """Statistics of seeds: pure functions on numbers. The unit of replication is the seed."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -64,9 +64,26 @@ def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     mean = float(x.mean())
     if n == 1:
         return Estimate(1, mean, np.nan, np.nan, np.nan, x.tolist())
-    sd = float(x.std(ddof=1))
-    half = float(t_quantile(n - 1, confidence)) * sd / np.sqrt(n)
-    return Estimate(n, mean, sd, mean - half, mean + half, x.tolist())
+    sd = float(x.std(ddof=1)) if np.ptp(x) else 0.0
+    return _student(Estimate(n, mean, sd, np.nan, np.nan, x.tolist()), confidence)
+
+
+def _student(effect: Estimate, confidence: float = CONFIDENCE) -> Estimate:
+    """The same with the interval of its mean and standard deviation."""
+    half = float(t_quantile(effect.n - 1, confidence)) * effect.sd / np.sqrt(effect.n)
+    return replace(effect, low=effect.mean - half, high=effect.mean + half)
+
+
+def no_finer(effect: Estimate, step: float) -> Estimate:
+    """The same, of values that are differences of two that are known to a step of a grid alone.
+
+    It has at least the standard deviation of the two roundings, step / √6 (each is uniform, of
+    variance step² / 12: Sheppard 1898). Without that, seeds that fall on one point of the grid
+    would make an interval without width.
+    """
+    rounding = step / np.sqrt(6)
+    spread = effect.n < 2 or effect.sd >= rounding
+    return effect if spread else _student(replace(effect, sd=rounding))
 
 
 def paired_difference(a: pd.Series, b: pd.Series) -> Estimate:
@@ -152,18 +169,21 @@ def _equivalence_interval(effect: Estimate) -> tuple[float, float]:
 
 def p_value(effect: Estimate, null: float = 0.0) -> float:
     """Two-sided Student-t probability of a mean this far from `null`; NaN for n < 2."""
-    if effect.sd == 0:
-        return 1.0 if effect.mean == null else 0.0
+    if effect.sd == 0 and effect.mean == null:
+        return 1.0
     above = p_above(effect, null)
     return 2 * min(above, 1 - above)
 
 
 def p_above(effect: Estimate, null: float) -> float:
-    """One-sided Student-t probability of a mean this far above `null`; NaN for n < 2."""
+    """One-sided Student-t probability of a mean this far above `null`; NaN for n < 2.
+
+    Seeds without any spread have no t: theirs is the probability of as many signs alike, 2⁻ⁿ.
+    """
     if effect.n < 2:
         return np.nan
     if effect.sd == 0:
-        return 0.0 if effect.mean > null else 1.0
+        return 0.5**effect.n if effect.mean > null else 1 - 0.5**effect.n
     return float(stats.t.sf((effect.mean - null) / (effect.sd / np.sqrt(effect.n)), effect.n - 1))
 
 

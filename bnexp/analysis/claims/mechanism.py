@@ -22,7 +22,7 @@ from bnexp.analysis.claims.model import (
     shown,
     times,
 )
-from bnexp.analysis.claims.robustness import largest_rate
+from bnexp.analysis.claims.robustness import largest_rate, ratio_of_rates
 from bnexp.analysis.evidence import TUNED, Chosen, Evidence
 from bnexp.analysis.loading import SEED, Runs
 from bnexp.analysis.measures import LR, NORM, MeasureError, by_seed
@@ -251,14 +251,14 @@ def _all_rates(runs: Evidence, arm: Chosen) -> pd.DataFrame:
 
 def _largest_rates(part: str, runs: Runs, after: pd.DataFrame, before: pd.DataFrame) -> Finding:
     theirs, ours = (largest_rate(runs, table) for table in (after, before))
-    effect = paired_log2_ratio(ours, theirs)
+    effect, told = ratio_of_rates(ours, theirs, before[LR])
     tops = [
         int((rates == table[LR].max()).sum()) for rates, table in ((ours, before), (theirs, after))
     ]
     sentence = (
         f"The largest learning rate that trains is {ours.median():.4g} with BN before the "
         f"nonlinearity and {theirs.median():.4g} after (medians of the tuning seeds): log2 "
-        f"{shown(effect)}. The highest tried trains for {tops[0]} of {len(ours)} seeds before "
+        f"{told} The highest tried trains for {tops[0]} of {len(ours)} seeds before "
         f"and {tops[1]} of {len(theirs)} after."
     )
     return by_rule_r(

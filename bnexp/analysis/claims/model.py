@@ -187,7 +187,7 @@ def could_tell(effect: Estimate, null: float = 0.0) -> str:
     if len(effect.values):
         against = f" against {apart}" if null else ""
         p = f"; sign-flip p = {sign_flip_p(effect.values, null):.2g}{against}"
-    if len(set(effect.values)) == 1:
+    if effect.sd == 0:
         return f" All seeds have the same value, so the interval has no width{p}."
     return f" Could have told {detectable(effect):.2g} from {apart}{p}."
 

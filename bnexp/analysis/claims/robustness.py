@@ -29,6 +29,7 @@ from bnexp.analysis.statistics import (
     MIN_JUDGED,
     SUPPORTED,
     Estimate,
+    no_finer,
     paired_difference,
     paired_log2_ratio,
 )
@@ -133,6 +134,15 @@ def largest_rate(runs: Runs, table: pd.DataFrame, step: int | None = None) -> pd
     return rates.fillna(table[LR].min() / 2).astype(float)
 
 
+def ratio_of_rates(ours: pd.Series, theirs: pd.Series, tried: pd.Series) -> tuple[Estimate, str]:
+    """log2 of two largest rates by seed, known to a step of the rates tried; what is told of it."""
+    step = float(np.diff(np.log2(np.unique(tried))).max(initial=0))
+    exact = paired_log2_ratio(ours, theirs)
+    effect = no_finer(exact, step)
+    told = " The seeds differ by less than a step of the rates: the interval is that of rounding."
+    return effect, shown(effect) + "." + (told if effect != exact else "")
+
+
 def _higher_learning_rate(runs: Evidence) -> Iterator[Finding]:
     for part, chosen in measures.parts(runs, LR):
         none, batch = runs.arms(measures.ended(chosen))
@@ -153,10 +163,10 @@ def _rates(
     primary: bool = False,
 ) -> Finding:
     theirs, ours = largest_rate(runs, none, step), largest_rate(runs, batch, step)
-    effect = paired_log2_ratio(ours, theirs)
+    effect, told = ratio_of_rates(ours, theirs, none[LR])
     sentence = (
         f"The largest learning rate that trains is {ours.median():.4g} with BN and "
-        f"{theirs.median():.4g} without (medians): log2 {shown(effect)}."
+        f"{theirs.median():.4g} without (medians): log2 {told}"
     )
     for name, found, arm in (("with", ours, batch), ("without", theirs, none)):
         if at_top := int((found == arm[LR].max()).sum()):
