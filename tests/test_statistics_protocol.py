@@ -14,6 +14,8 @@ from statsmodels.stats.weightstats import DescrStatsW
 from synthetic import run, runs
 
 from bnexp.analysis import statistics
+from bnexp.analysis.claims.combining import by_speed_within
+from bnexp.analysis.claims.model import by_speed
 from bnexp.analysis.statistics import CONTRADICTED, EQUAL, INCONCLUSIVE, SUPPORTED
 from bnexp.analysis.steps import SECONDS, crossings, speed
 
@@ -125,6 +127,13 @@ def test_a_crossing_is_the_first_evaluation_that_is_there():
     assert found.effect.mean == pytest.approx(ratio.mean())
     assert found.verdict() == SUPPORTED
     assert compared(FAST, SLOW)[2].verdict() == CONTRADICTED
+
+
+@pytest.mark.parametrize(("late", "soon", "coarse"), [(3000, 500, True), (2900, 2500, False)])
+def test_a_verdict_tells_where_evaluations_lie_too_far_apart(late, soon, coarse):
+    found = compared([late] * 6, [soon] * 6)[2]
+    for finding in (by_speed("", "", found, "."), by_speed_within("", "", found, ".", 9)):
+        assert ("20% of the median apart, not 5%" in finding.sentence) == coarse
 
 
 def test_seconds_are_counted_alike():

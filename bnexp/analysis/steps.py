@@ -18,6 +18,7 @@ from bnexp.analysis.statistics import (
 )
 
 STEP, SECONDS = "step", "seconds"
+SPACING = 0.05  # of the median crossing, that evaluations may be apart
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class Crossings:
         """Of an arm's runs, by seed."""
         columns = (self.first, self.before, self.budget)
         return Crossings(*(by_seed(table, column) for column in columns))
+
+    @property
+    def apart(self) -> float:
+        """How far apart evaluations lie where the target is reached, as a share (of medians)."""
+        there = np.isfinite(self.first)
+        apart = (self.first - self.before)[there].median() / self.first[there].median()
+        return float(apart) if there.any() else 0.0
 
     @property
     def never(self) -> int:
@@ -85,11 +93,18 @@ class Speed:
         effect: with the budget for what never gets there.
         earlier: the same with every crossing at the evaluation before it.
         late: log2 by seed with infinity for what never gets there; NaN: both never.
+        apart: how far apart evaluations lie, the larger `Crossings.apart` of the two.
     """
 
     effect: Estimate
     earlier: Estimate
     late: np.ndarray
+    apart: float = 0.0
+
+    @property
+    def coarse(self) -> bool:
+        """Whether evaluations lie further apart than protocol 2 wants them."""
+        return self.apart > SPACING
 
     def verdict(self, delta: float = 0.0) -> str:
         """Rule R(δ), which must come out the same by all three conventions."""
@@ -114,4 +129,5 @@ def speed(theirs: Crossings, ours: Crossings) -> Speed:
         paired_log2_ratio(theirs.censored, ours.censored),
         paired_log2_ratio(theirs.earlier, ours.earlier),
         late,
+        max(theirs.apart, ours.apart),
     )

@@ -25,7 +25,6 @@ from bnexp.folders.runs import DIVERGED
 
 ACCURACY, LOSS, STEPS = "accuracy", "loss", "steps"
 LEARNS = 1.5  # times chance: an arm that stays below does not set a target
-SPACING = 0.05  # of the median crossing, that evaluations may be apart
 COARSE = "evaluated too rarely to tell finer (trainer.eval_every)"
 UNCERTAIN = "not by all conventions for runs that never get there"
 
@@ -179,7 +178,7 @@ def _effect(theirs: pd.DataFrame, ours: pd.DataFrame, times: Crossings | None) -
         if 2 * min(mine.never, base.never) > effect.n:
             verdict = INCONCLUSIVE  # the budgets are compared
         told = "" if verdict == rule_r(effect) else UNCERTAIN
-        if _is_coarse(mine) or _is_coarse(base):
+        if compared.coarse:
             told = "; ".join(filter(None, [told, COARSE]))
         values = {"value": mine.first.median(), "baseline_value": base.first.median()}
         never = {"never": mine.never, "baseline_never": base.never}
@@ -193,15 +192,6 @@ def _effect(theirs: pd.DataFrame, ours: pd.DataFrame, times: Crossings | None) -
         "chance": float(chance_of(ours).max()),
         "told": told,
     }
-
-
-def _is_coarse(times: Crossings) -> bool:
-    """Whether evaluations are further apart than protocol 2 wants them."""
-    there = np.isfinite(times.first)
-    if not there.any():
-        return False
-    apart = (times.first - times.before)[there].median()
-    return bool(apart > SPACING * times.first[there].median())
 
 
 def statistics_of(effect: Estimate) -> dict[str, Any]:

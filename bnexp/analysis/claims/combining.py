@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnexp.analysis.claims.model import LOG2, Finding, could_tell
+from bnexp.analysis.claims.model import LOG2, Finding, could_tell, spacing
 from bnexp.analysis.statistics import (
     CONTRADICTED,
     EQUAL,
@@ -112,7 +112,7 @@ def by_speed_within(
         p = 1 - p
     elif verdict == INCONCLUSIVE:
         p = float(np.maximum(0.05, p))
-    told = f"{sentence} Margin {margin:g} {LOG2}.{could_tell(compared.effect)}"
+    told = f"{sentence} Margin {margin:g} {LOG2}.{could_tell(compared.effect)}{spacing(compared)}"
     return Finding(part, measure, LOG2, compared.effect, verdict, told, None, p)
 
 

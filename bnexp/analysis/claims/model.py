@@ -20,7 +20,7 @@ from bnexp.analysis.statistics import (
     rule_r,
     sign_flip_p,
 )
-from bnexp.analysis.steps import Speed
+from bnexp.analysis.steps import SPACING, Speed
 
 # What the rules say stands in docs/claims.md; this commit fixed them before the runs they judge.
 PROTOCOL = "protocol 2 (48e7707)"
@@ -144,7 +144,7 @@ def by_speed(
 ) -> Finding:
     """A finding on steps to a target, whose verdict must hold by all three conventions."""
     effect, verdict = compared.effect, compared.verdict(null)
-    told = f"{sentence}{could_tell(effect, null)}"
+    told = f"{sentence}{could_tell(effect, null)}{spacing(compared)}"
     if rule_r(effect, null) not in (verdict, INCONCLUSIVE):
         told += (
             " It does not hold with every crossing at the evaluation before it, or with what is "
@@ -190,6 +190,13 @@ def could_tell(effect: Estimate, null: float = 0.0) -> str:
     if effect.sd == 0:
         return f" All seeds have the same value, so the interval has no width{p}."
     return f" Could have told {detectable(effect):.2g} from {apart}{p}."
+
+
+def spacing(compared: Speed) -> str:
+    """Said where steps were told too coarsely: only what is above 5% of them."""
+    if not compared.coarse:
+        return ""
+    return f" Evaluations lie {compared.apart:.0%} of the median apart, not {SPACING:.0%} or less."
 
 
 def joined(*words: str) -> str:
