@@ -16,8 +16,10 @@ from conftest import ROOT
 from scipy import optimize, stats
 
 COMMITTED = ROOT / "outputs" / "reference"
-RAW_PAGE = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-PAGE = " ".join(RAW_PAGE.split())
+RAW_PAGE, WHY = (
+    (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("results.md", "why.md")
+)
+PAGE = " ".join(f"{RAW_PAGE} {WHY}".split())  # what is told of the runs
 FIRST_REPORT_SEED = 100
 PRIMARY_PARTS = 30  # of sections A and W, also where they were not run
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast

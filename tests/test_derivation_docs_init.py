@@ -1,6 +1,4 @@
-"""What docs/results.md says of init and of later work's claims is what was judged."""
-
-import re
+"""What docs/results.md says of init is what was judged."""
 
 import pandas as pd
 from derived import (
@@ -16,27 +14,16 @@ from derived import (
 )
 from derived_init import SIGMAS, at_best_rate, begun, network, passing, range_of, range_over
 
-LATER = ["survives-tuning", "large-rate-is-the-cause", "deep-start", "noisy-bn"]
 OF_INIT = ["less-saturation", "init-robust"]
-UNITS = {"percentage points": "points"}
 CLAIMS = committed_claims()
-ROWS = CLAIMS[CLAIMS["claim"].isin([*OF_INIT, *LATER])].set_index(["claim", "part"])
-
-
-def numbers(claim: str, part: str, pattern: str) -> list[str]:
-    """Those that a verdict's sentence has in the places of `#`."""
-    found = re.search(pattern.replace("#", r"([\d.]+)"), ROWS.loc[(claim, part), "sentence"])
-    assert found, pattern
-    return list(found.groups())
+ROWS = CLAIMS[CLAIMS["claim"].isin(OF_INIT)].set_index(["claim", "part"])
 
 
 def test_docs_have_every_primary_part():
     primary = ROWS[ROWS["primary"].astype(bool)]
-    assert len(primary) == 6
+    assert len(primary) == len(OF_INIT)
     for (claim, part), row in primary.iterrows():
-        name = f"{claim}: {part}" if part else claim
-        effect = f"{row_in_words(row)} {UNITS.get(row['unit'], row['unit'])}"
-        stands(f"| {name} | {effect} | {row['verdict_holm']} |")
+        stands(f"| {claim}: {part} | {row_in_words(row)} points | {row['verdict_holm']} |")
 
 
 # --- initial weights
@@ -241,23 +228,3 @@ def test_what_is_told_of_choosing_on_what_is_judged_is_what_the_runs_say():
     found = effect_in_words(none - batch)
     none, batch = (range_of([at_best_rate(runs)["test"] for runs in one]) for one in of)
     stands(f"`init-robust` is {found}, on test data {effect_in_words(none - batch)}")
-
-
-# --- of later work
-
-
-def test_what_is_told_of_tuning_and_of_large_rates_is_what_was_judged():
-    stands(
-        f"a tenth to a third of a point, {row_in_words(ROWS.loc[('survives-tuning', 'accuracy')])}"
-    )
-    left = "Left of the mean gain: #%"
-    [share] = numbers("large-rate-is-the-cause", "", left)
-    stands(f"{share}% of the mean gain are left where both have what the baseline chose")
-    part = "fig1, as published"
-    [share] = numbers("large-rate-is-the-cause", part, left)
-    stands(f"{share}% are left, which contradicts the claim there")
-    assert ROWS.loc[("large-rate-is-the-cause", part), "verdict"] == "contradicted"
-    rates = numbers(
-        "large-rate-is-the-cause", part, "batch: optimizer.lr=#,.*none: optimizer.lr=#,"
-    )
-    stands(f"BN's own rate ({rates[0]}) is lower than the baseline's ({rates[1]})")

@@ -1,0 +1,150 @@
+"""What docs/why.md says of later work's claims is what was judged, and what the runs say."""
+
+import re
+
+import pandas as pd
+from derived import (
+    FIRST_REPORT_SEED,
+    WHY,
+    committed_claims,
+    row_in_words,
+    stands,
+    with_tables,
+)
+
+UNITS = {"percentage points": "points"}
+CLAIMS = committed_claims()
+ROWS = CLAIMS[CLAIMS["section"] == "W"].set_index(["claim", "part"])
+SIGMOID, RELU = "activation=sigmoid", "activation=relu"
+
+
+def numbers(claim: str, part: str, pattern: str) -> list[str]:
+    """Those that a verdict's sentence has in the places of `#`."""
+    found = re.search(pattern.replace("#", r"([\d.]+)"), ROWS.loc[(claim, part), "sentence"])
+    assert found, pattern
+    return list(found.groups())
+
+
+def in_words(claim: str, part: str) -> str:
+    return row_in_words(ROWS.loc[(claim, part)])
+
+
+def factor(claim: str, part: str) -> float:
+    return 2 ** ROWS.loc[(claim, part), "effect"]
+
+
+def test_the_page_has_every_primary_part_that_was_judged_and_no_other():
+    primary = ROWS[ROWS["primary"].astype(bool) & ROWS["effect"].notna()]
+    wanted = []
+    for (claim, part), row in primary.iterrows():
+        name = f"{claim}: {part}" if part else claim
+        effect = f"{row_in_words(row)} {UNITS.get(row['unit'], row['unit'])}"
+        wanted.append(f"| {name} | {effect} | {row['verdict_holm']} |")
+    shown = [line for line in WHY.splitlines() if line.startswith("| ")]
+    assert shown[1:] == [re.sub(r"-(?=\d)", "−", line) for line in wanted]
+
+
+# --- tuning, the learning rate
+
+
+def test_what_is_told_of_tuning_and_of_large_rates_is_what_was_judged():
+    accuracy = ROWS.loc[("survives-tuning", "accuracy")]
+    stands(f"a tenth to a third of a point is left, {row_in_words(accuracy)}")
+    left = "Left of the mean gain: #%"
+    [share] = numbers("large-rate-is-the-cause", "", left)
+    stands(f"{share}% of the mean gain are left where both have what the baseline chose")
+    part = "fig1, as published"
+    [share] = numbers("large-rate-is-the-cause", part, left)
+    stands(f"{share}% are left, which contradicts the claim there")
+    assert ROWS.loc[("large-rate-is-the-cause", part), "verdict"] == "contradicted"
+    rates = numbers(
+        "large-rate-is-the-cause", part, "batch: optimizer.lr=#,.*none: optimizer.lr=#,"
+    )
+    stands(f"BN's own rate ({rates[0]}) is lower than the baseline's ({rates[1]})")
+
+
+def test_what_is_told_of_the_effective_rate_is_what_was_judged():
+    claim = "effective-learning-rate"
+    fixed, free = numbers(claim, "without BN", "accuracy is #% with fixed norm and #% with L2")
+    [own] = numbers(claim, "without BN, own rates", "accuracy is #% with fixed norm")
+    stands(
+        f"`effective_rate` ({len(with_tables('effective_rate'))} runs, 10,000 steps)",
+        f"accuracy is the same, {in_words(claim, 'with BN')} points: equal",
+        f"{fixed}% against {free}%, {in_words(claim, 'without BN')}, and {own}% where",
+    )
+
+
+# --- the landscape
+
+
+def test_what_is_told_of_the_shift_is_what_was_judged():
+    claim, runs = "shift-not-reduced", with_tables("landscape")
+    shares = numbers(claim, SIGMOID, "by # of its norm with norm=batch and # with")
+    same = f"{SIGMOID}, both at the rate of norm=none"
+    of_relu = [f"{RELU}, both at the rate of norm={arm}" for arm in ("none", "batch")]
+    rates = [numbers(claim, one, "norm=batch: optimizer.lr=#;")[0] for one in of_relu]
+    each = [in_words(claim, one) for one in of_relu]
+    stands(
+        f"`landscape`, {len(runs)} runs of 5,000 steps",
+        f"by {shares[0]} of its norm with BN and by {shares[1]} without, log2 "
+        f"{in_words(claim, SIGMOID)}; with both at the rate of 3 that the baseline chose it is "
+        f"log2 {in_words(claim, same)}.",
+        f"log2 {in_words(claim, RELU)}: above the −0.5",
+        f"it is more, {each[0]} at {rates[0]} and {each[1]} at {rates[1]}.",
+    )
+    assert numbers(claim, same, "norm=none: optimizer.lr=#\\)") == ["3"]
+
+
+def test_what_is_told_of_smoothness_is_what_was_judged():
+    claim = "smoother-landscape"
+    change, length = f"{SIGMOID}, gradient change", f"{SIGMOID}, smoothness"
+    same = f"{SIGMOID}, both at the rate of norm=none, smoothness"
+    rates = numbers(claim, change, "norm=batch: optimizer.lr=#; norm=none: optimizer.lr=#\\)")
+    stands(
+        f"{factor(claim, change):.2f} times as large without BN, log2 {in_words(claim, change)}, "
+        f"though BN's rate is {rates[0]} and the other's {rates[1]}",
+        f"over the length of the step {factor(claim, length):.1f} times, {in_words(claim, length)} "
+        f"({factor(claim, same):.1f} times where both have a rate of 3)",
+        f"larger *with* BN, log2 {in_words(claim, f'{SIGMOID}, range')}. ReLUs say the same",
+    )
+    parts = [("range", "contradicted"), ("gradient change", "supported")]
+    for part, verdict in [*parts, ("smoothness", "supported")]:
+        assert ROWS.loc[(claim, f"{RELU}, {part}"), "verdict"] == verdict
+
+
+def records(arm: str, rate: float) -> pd.DataFrame:
+    """What the probe saw of sigmoids from step 500 on, a row a record."""
+    runs = with_tables("landscape")
+    sigmoids = runs["config"].map(lambda config: config["model"]["activation"]) == "sigmoid"
+    chosen = runs[sigmoids & (runs["arm"] == arm) & (runs["lr"] == rate)]
+    seen = pd.concat(chosen.loc[chosen.index >= FIRST_REPORT_SEED, "probes"].to_list())
+    seen = seen[(seen["probe"] == "landscape") & (seen["step"] > 0)]
+    found = seen.assign(record=seen.groupby("statistic").cumcount())
+    return found.pivot(index=["record", "step"], columns="statistic", values="value").reset_index()
+
+
+def test_where_the_loss_rises_along_the_gradient_is_what_the_probe_saw():
+    batch, none = records("batch", 10), records("none", 3)
+    assert len(batch) == len(none) == 100
+    rises = [seen["loss_high"] > seen["loss"] for seen in (batch, none)]
+    stands(f"in {rises[0].mean():.0%} with BN and in {rises[1].mean():.0%} without, all by")
+    assert (
+        max(seen.loc[up, "step"].max() for seen, up in zip((batch, none), rises, strict=True))
+        == 1500
+    )
+    falls = [(1 - seen["loss_low"] / seen["loss"])[seen["step"] > 1500] for seen in (batch, none)]
+    assert falls[0].mean() > falls[1].mean()
+
+
+def test_what_is_told_of_the_hessian_is_what_was_judged():
+    claim = "hessian-outliers"
+    ratio, share, largest = (f"{SIGMOID}, {part}" for part in ("λ1/λ11", "gradient share", "λ1"))
+    of_relu = [factor(claim, f"{RELU}, {part}") for part in ("λ1/λ11", "gradient share")]
+    stands(
+        f"λ1/λ11 is {factor(claim, ratio):.2f} times as large without BN with sigmoids, log2 "
+        f"{in_words(claim, ratio)}",
+        f"directions {factor(claim, share):.2f} times, log2 {in_words(claim, share)}; with ReLUs "
+        f"{of_relu[0]:.2f} and {of_relu[1]:.2f} times",
+        f"(p = {ROWS.loc[(claim, SIGMOID), 'p']:.3f})",
+        f"{factor(claim, largest):.1f} times as large without BN, log2 {in_words(claim, largest)}",
+    )
