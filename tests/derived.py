@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from conftest import ROOT
 from scipy import optimize, stats
@@ -141,6 +142,24 @@ def effect_in_words(values: pd.Series, digits: int = 2) -> str:
 
 def row_in_words(row: pd.Series, digits: int = 2) -> str:
     return in_words(row["effect"], row["low"], row["high"], digits=digits)
+
+
+def judged(claims: pd.DataFrame, claim: str, part: str) -> pd.Series:
+    return claims.set_index(["claim", "part"]).loc[(claim, part)]
+
+
+def agrees(row: pd.Series, values: pd.Series, p: float, step: float = 0, bound: float = 0) -> None:
+    """A part as it was judged, with a derived value for each seed and a derived p-value."""
+    least = detectable(values, step)
+    found = (values.mean(), *interval(values, step=step), least, p)
+    told = tuple(row[["effect", "low", "high", "detectable", "p"]])
+    assert told == pytest.approx(found, rel=1e-6, abs=1e-12)
+    assert row["n"] == len(values) and not row["beside"]
+    assert f", n = {len(values)}. " in row["sentence"]
+    signs = (
+        f"sign-flip p = {sign_flip_p(values - bound):.2g}{f' against {bound:g}' if bound else ''}"
+    )
+    assert f"Could have told {least:.2g} from {bound:g}; {signs}." in row["sentence"]
 
 
 # --- runs with their tables
