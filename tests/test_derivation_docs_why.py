@@ -85,7 +85,7 @@ def test_what_is_told_of_the_shift_is_what_was_judged():
     rates = [numbers(claim, one, "norm=batch: optimizer.lr=#;")[0] for one in of_relu]
     each = [in_words(claim, one) for one in of_relu]
     stands(
-        f"`landscape`, {len(runs)} runs of 5,000 steps",
+        f"`landscape` ({len(runs)} runs, 5,000 steps)",
         f"by {shares[0]} of its norm with BN and by {shares[1]} without, log2 "
         f"{in_words(claim, SIGMOID)}; with both at the rate of 3 that the baseline chose it is "
         f"log2 {in_words(claim, same)}.",

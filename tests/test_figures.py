@@ -305,6 +305,15 @@ def test_the_forest_has_a_row_per_judged_part_and_a_panel_per_unit():
     ]
 
 
+def test_where_parts_are_too_many_the_forest_has_primary_ones_alone(monkeypatch):
+    effect = t_interval([0.1, -0.1, 0.2, 0.0, -0.2, 0.1])
+    monkeypatch.setattr("bnexp.analysis.figures.forest.MOST", 2)
+    found = [by_rule_e(part, "", POINTS, effect, "", 0.5, primary=part == "b") for part in "abc"]
+    [drawing] = figures.claims_figures(claims_table([Judgement(BY_ID["jacobian"], found)]))
+    assert forest_rows(drawing) == ["jacobian: b"]
+    assert "2 parts that are not primary stand in the table alone" in drawing.caption
+
+
 def test_primary_parts_are_filled():
     markers = [
         line

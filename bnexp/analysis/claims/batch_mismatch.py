@@ -8,7 +8,15 @@ import pandas as pd
 
 from bnexp.analysis.claims.arms import arm_with, final_accuracy
 from bnexp.analysis.claims.figure1 import deaths
-from bnexp.analysis.claims.model import POINTS, Finding, by_rule_r, joined, percent, shown
+from bnexp.analysis.claims.model import (
+    POINTS,
+    Finding,
+    by_rule_r,
+    joined,
+    number,
+    percent,
+    shown,
+)
 from bnexp.analysis.claims.recipe import by_batch_size
 from bnexp.analysis.evidence import Chosen, Evidence
 from bnexp.analysis.measures import NORM, MeasureError
@@ -90,8 +98,9 @@ def _closes(part: str, name: str, closings: Sequence[Closing], *, primary: bool 
     closed = _mean([one.closed for one in closings])
     effect = paired_difference(closed, gap / 2).scaled(100)
     told = "; ".join(
-        f"batches of {one.size:g}: {100 * one.closed.mean():.2f} of {100 * one.gap.mean():.2f} "
-        f"points{_share(one)} ({one.arms[2].told}; BN: {one.arms[1].told})"
+        f"batches of {one.size:g}: {number(100 * one.closed.mean())} of "
+        f"{number(100 * one.gap.mean())} points{_share(one)} ({one.arms[2].told}; BN: "
+        f"{one.arms[1].told})"
         for one in closings
     )
     sentence = (
@@ -115,7 +124,7 @@ def _closes(part: str, name: str, closings: Sequence[Closing], *, primary: bool 
 def _share(one: Closing) -> str:
     """Of the gap, as a ratio of means over seeds, which single seeds cannot make infinite."""
     gap = one.gap.mean()
-    return f", {100 * one.closed.mean() / gap:.0f}%" if gap > 0 else ""
+    return f", {number(100 * one.closed.mean() / gap, 0)}%" if gap > 0 else ""
 
 
 def _all_runs(closings: Sequence[Closing]) -> tuple[Chosen, Chosen]:

@@ -214,6 +214,11 @@ def times(log2_ratio: float) -> str:
     return f"{2**log2_ratio:.3g} times"
 
 
+def number(value: float, digits: int = 2) -> str:
+    """With a minus sign where it is negative."""
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
 def shown(effect: Estimate, digits: int = 2) -> str:
     """An effect with its interval and n: "+0.21 [0.05, 0.37], n = 5"."""
     text = f"{effect.mean:+.{digits}f}"

@@ -18,6 +18,7 @@ from bnexp.analysis.claims.model import (
     Claim,
     Finding,
     by_rule_r,
+    number,
     percent,
     shown,
 )
@@ -198,9 +199,10 @@ def _slope(part: str, none: Curve, other: Curve, *, primary: bool = False) -> Fi
     theirs, ours = _slopes(none), _slopes(other)
     effect = paired_difference(ours, theirs).scaled(100)
     sentence = (
-        f"Each doubling of the batch gains {100 * ours.mean():.2f} points of test accuracy with "
-        f"{_name(other)} ({_told(other)}) and {100 * theirs.mean():.2f} with {_name(none)} "
-        f"({_told(none)}): {shown(effect)}.{deaths(_everything(none), _everything(other))}"
+        f"Each doubling of the batch gains {number(100 * ours.mean())} points of test accuracy "
+        f"with {_name(other)} ({_told(other)}) and {number(100 * theirs.mean())} with "
+        f"{_name(none)} ({_told(none)}): {shown(effect)}."
+        f"{deaths(_everything(none), _everything(other))}"
     )
     measure = f"slope of test accuracy on log2 batch size, {_name(other)} − {_name(none)}"
     return by_rule_r(part, measure, "points a doubling", effect, sentence, primary=primary)

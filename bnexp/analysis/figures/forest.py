@@ -21,12 +21,14 @@ UNIT_LABELS = {
 }
 SHAPES = {"o": "circle", "^": "triangle", "s": "square", "D": "diamond"}
 WIDTH, ROW = 3.6, 0.24  # inches, of a panel and of a line of it
+MOST = 60  # parts that can be read as one figure
 
 
 def forest(claims: pd.DataFrame) -> Iterator[Drawing]:
     """A row per judged part of a claim, a panel per unit; none if none has an interval.
 
-    Runs with other settings than their preset's have a figure of their own.
+    Where they are more than `MOST`, primary parts alone. Runs with other settings than their
+    preset's have a figure of their own.
 
     Args:
         claims: as `claims_table` makes it.
@@ -43,16 +45,21 @@ def forest(claims: pd.DataFrame) -> Iterator[Drawing]:
         yield Drawing("claims_forest_settings", "Effects under your settings", told, figure, alt)
 
 
-def _drawn(table: pd.DataFrame) -> tuple[str, Figure, str]:
+def _drawn(judged: pd.DataFrame) -> tuple[str, Figure, str]:
+    most = judged["primary"].any() and len(judged) > MOST
+    table = judged[judged["primary"]] if most else judged
     verdicts = [
         verdict for verdict in style.VERDICT_STYLES if verdict in set(table["verdict_holm"])
     ]
     shapes = "; ".join(f"{SHAPES[style.VERDICT_STYLES[one][1]]}: {one}" for one in verdicts)
     caption = (
         "The effect of every judged part of a claim with its 95% Student-t interval over seeds; "
-        "right of the dashed line is the direction claimed. Filled: the claim's primary part, "
+        "right of the dashed line is the direction claimed, unless the claim is that two things "
+        "are alike, or that they are not. Filled: the claim's primary part, "
         f"after Holm's correction. {shapes.capitalize()}; n = {_range(table['n'])} seeds."
     )
+    if others := len(judged) - len(table):
+        caption += f" {others} parts that are not primary stand in the table alone."
     counts = table["verdict_holm"].value_counts()
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts)
     primary = table[table["primary"]]
