@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import CONF
-from derived import FIRST_REPORT_SEED, committed_claims, holm, setting, with_tables
+from derived import FIRST_REPORT_SEED, committed_claims, setting, with_tables
 from derived_landscape import change_by_layer, cosine, in_common, largest_residual, shift
-from derived_trials import Part, check_row, check_whole
+from derived_trials import Part, check_holm, check_row, check_whole
 
 PRESET = yaml.safe_load((CONF / "experiment" / "landscape.yaml").read_text(encoding="utf-8"))
 RATES = PRESET["trial"]["tune"]["optimizer.lr"]
@@ -140,13 +140,9 @@ def test_what_two_things_say_together_is_that_of_a_second_derivation(
 
 
 def test_primary_verdicts_after_holm_are_those_of_a_second_derivation(claims):
-    corrected = holm(claims)
-    mine = claims[(claims["sweep"] == "landscape") & claims["primary"].astype(bool)]
-    assert set(mine["part"]) == {"activation=sigmoid"}
-    assert list(mine["p_holm"]) == pytest.approx(list(corrected[mine.index]))
-    stands = mine["verdict"].where(mine["p_holm"] < 0.05, "inconclusive")
-    assert list(mine["verdict_holm"]) == list(stands)
-    assert dict(zip(mine["claim"], stands, strict=True))["shift-not-reduced"] == "contradicted"
+    found = check_holm(claims, "landscape")
+    assert found["smoother-landscape"] == found["shift-not-reduced"] == "contradicted"
+    assert set(found) == {*ASKED, "shift-not-reduced"}
 
 
 # --- what is told beside an effect
