@@ -3,10 +3,12 @@
 import re
 
 import pandas as pd
+import pytest
 from derived import (
     FIRST_REPORT_SEED,
     WHY,
     committed_claims,
+    effect_in_words,
     row_in_words,
     stands,
     with_tables,
@@ -61,6 +63,23 @@ def test_what_is_told_of_tuning_and_of_large_rates_is_what_was_judged():
         "large-rate-is-the-cause", part, "batch: optimizer.lr=#,.*none: optimizer.lr=#,"
     )
     stands(f"BN's own rate ({rates[0]}) is lower than the baseline's ({rates[1]})")
+
+
+def test_what_is_told_of_seeds_of_deep_is_what_the_runs_say():
+    runs = with_tables("deep")
+    fresh = runs[runs.index >= FIRST_REPORT_SEED]
+    cells = {key: one["test"] * 100 for key, one in fresh.groupby(["arm", "lr", "scale"])}
+    none, kept, faster = cells["none", 0.03, 1], cells["batch", 0.03, 1], cells["batch", 0.15, 1]
+    [best] = [one for (arm, _, scale), one in cells.items() if arm == "batch" and scale < 1]
+    by_seed = ((best - none) / 2 - (kept - none)).sort_values()
+    assert by_seed.mean() == pytest.approx(ROWS.loc[("large-rate-is-the-cause", ""), "effect"])
+    stuck = none[by_seed.index[:2]]
+    assert set(stuck.round(1)) == {25.6} and none.drop(stuck.index).min() > 37
+    stands(
+        f"give {by_seed.iloc[1]:.1f} and {by_seed.iloc[0]:.1f}, which speak against the claim, the "
+        f"other four {by_seed.iloc[2]:+.1f} to {by_seed.iloc[-1]:+.1f}",
+        f"has {effect_in_words(faster - kept).replace('+', '').replace(' ', ' points ', 1)} more",
+    )
 
 
 def test_what_is_told_of_the_effective_rate_is_what_was_judged():
