@@ -3,7 +3,6 @@
 Nothing of `bnexp.analysis` or `bnexp.sweeps` is used here but to be compared with.
 """
 
-import json
 import math
 
 import numpy as np
@@ -214,10 +213,6 @@ def test_the_trial_on_cifar_10_is_that_of_a_second_derivation():
 def deep() -> pd.DataFrame:
     rows = []
     for packed, row in of_sweep("deep"):
-        row["history"] = table(packed, "history.csv")
-        row["maximum"] = 0.1
-        if json.loads(packed["result.json"])["status"] != "diverged":
-            row["maximum"] = row["history"]["val_accuracy"].max()
         there = packed["predictions.csv"] is not None
         row["predictions"] = table(packed, "predictions.csv") if there else None
         rows.append(row)
@@ -242,29 +237,6 @@ def at(runs: pd.DataFrame, arm: str, rate: float, scale: float) -> pd.DataFrame:
     found = runs[alike & (runs["seed"] >= 100)].set_index("seed").sort_index()
     assert list(found.index) == [100, 101, 102, 103, 104, 105]
     return found
-
-
-def test_fewer_steps_is_that_of_a_second_derivation(deep, told):
-    rate, scale = chosen_of_finalists(deep, "none")
-    base = at(deep, "none", rate, scale)
-
-    def steps(runs: pd.DataFrame) -> pd.Series:
-        there = [
-            reached(history, base["maximum"][seed], 5000)
-            for seed, history in runs["history"].items()
-        ]
-        return np.log2(pd.Series(there, runs.index))
-
-    for factor, part in ((1, "η*"), (5, "5η*")):
-        row = told.loc[("deep", "fewer-steps", part)]
-        values = steps(base) - steps(at(deep, "batch", factor * rate, scale))
-        found = (values.mean(), *interval(values))
-        assert (row["effect"], row["low"], row["high"]) == pytest.approx(found)
-        wanted = by_rule_r(values, bound=1)
-        assert row["verdict"] in (wanted, "inconclusive")  # where a convention does not give it
-    values = 100 * (at(deep, "batch", 30 * rate, scale)["maximum"] - base["maximum"])
-    row = told.loc[("deep", "fewer-steps", "maximum at 30η*")]
-    assert row["effect"] == pytest.approx(values.mean())
 
 
 def test_the_ensemble_is_that_of_a_second_derivation(deep, told):

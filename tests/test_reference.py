@@ -1,6 +1,8 @@
 """The reference reproduction: whole, judged as committed, and had again bit for bit."""
 
 import io
+import json
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +18,7 @@ from bnexp.config import scientific
 from bnexp.config.compose import compose_sweep
 from bnexp.folders import runs
 from bnexp.folders.pack import Content, read
-from bnexp.folders.runs import DIVERGED, FINISHED, PACK
+from bnexp.folders.runs import DIVERGED, FINISHED, PACK, PROFILE
 from bnexp.sweeps import reproduce
 from bnexp.training import backend
 from bnexp.training.loop import train_and_evaluate
@@ -45,6 +47,37 @@ def test_every_run_ended(packed: Content):
 def test_every_run_tells_the_commit_that_made_it(found: Runs):
     assert found.problems == []
     assert found.runs["git_commit"].str.fullmatch("[0-9a-f]{40}").all()  # none with changes
+
+
+def test_commits_and_commands_told_are_those_of_the_runs(packed: Content):
+    every = [run for sweep in packed.runs.values() for run in sweep.values()]
+    results = [json.loads(files["result.json"]) for files in every]
+    commits = Counter(result["git_commit"] for result in results)
+    told = (REFERENCE / reproduce.ENVIRONMENT).read_text(encoding="utf-8")
+    for commit, count in commits.items():
+        assert f"commit: {commit} ({count:,} runs)\n" in told
+    assert told.count("commit: ") == len(commits)
+    assert {f"cpu: {one['machine']['cpu']}" for one in results} == {
+        line for line in told.splitlines() if line.startswith("cpu: ")
+    }
+    logs = [files["commands.log"].splitlines()[-1] for files in packed.sweeps.values()]
+    *commands, last = (REFERENCE / reproduce.COMMANDS).read_text(encoding="utf-8").splitlines()
+    assert sorted(commands) == sorted(line.partition(" ")[2] for line in logs)
+    assert last == "bnexp plot outputs/reference"
+
+
+def test_times_told_are_those_of_the_runs(packed: Content):
+    """Half of their own seconds, as two run side by side."""
+    rows = {row["preset"]: row for row in reproduce.read_rows(REFERENCE / reproduce.TIMES)}
+    assert set(rows) == set(packed.runs)
+    for sweep, made in packed.runs.items():
+        seconds = [json.loads(files["result.json"])["total_seconds"] for files in made.values()]
+        assert int(rows[sweep]["runs"]) == len(made)
+        assert float(rows[sweep]["seconds"]) == pytest.approx(sum(seconds) / 2, abs=0.1)
+        profiles = [json.loads(files[PROFILE]) for files in made.values() if PROFILE in files]
+        if len(profiles) == len(made):
+            train = sum(profile["train"] for profile in profiles)
+            assert float(rows[sweep]["train"]) == pytest.approx(train, abs=0.1)
 
 
 def test_the_committed_summaries_are_those_of_the_committed_runs(found: Runs):
