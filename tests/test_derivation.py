@@ -147,6 +147,16 @@ def test_what_docs_say_of_the_trial_is_what_the_table_says(judged):
             assert f"| {key[0]}: {key[1]} |" in PAGE
 
 
+def test_what_docs_say_of_inputs_at_equal_rates_is_what_the_runs_say(runs):
+    fresh = runs[
+        (runs["seed"] >= 100) & (runs["stddev"] == 0.05) & (runs["schedule"] == "constant")
+    ]
+    by = fresh.pivot(index="seed", columns=["arm", "lr"], values="median")
+    slow, fast = (np.log2(by["none", rate] / by["batch", rate]) for rate in (0.3, 3))
+    told = f"have 0.3 it is log2 {effect_in_words(slow)}, where both have 3 it is"
+    assert f"{told} {effect_in_words(fast)}." in PAGE
+
+
 # --- depth
 
 
