@@ -110,7 +110,7 @@ def test_what_is_told_of_the_mismatch_is_what_the_runs_say(runs, tests):
         f"BN loses {words[2].replace('+', '').replace(' ', ' points ', 1)} in batches of 2, and "
         f"{words[4].replace('+', '')} in batches of 4",
         f"win back {won['exact'][0]:.2f} and {won['exact'][1]:.2f} points: less half of the gap, "
-        f"{row_in_words(ROWS.loc[('batch-mismatch', 'exact statistics')])}, so",
+        f"{row_in_words(ROWS.loc[('batch-mismatch', 'exact statistics')])}. Renorm",
         f"wins back {won['renorm'][0]:.2f} and {won['renorm'][1]:.2f}, "
         f"{row_in_words(ROWS.loc[('batch-mismatch', 'renorm')])} above half",
         f"inside batches of 60 has {of[60]['ghost'].mean():.2f}%, as in batches of 2, "
