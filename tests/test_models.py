@@ -168,8 +168,9 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def shortcut_network(skip, norm=none, hidden=(6, 6, 5, 5), **options):
-    model = mlp(unit(norm, **options), (2, 2, 1), 3, hidden=list(hidden), skip=skip)
+def shortcut_network(skip, norm=none, hidden=(6, 6, 5, 5), gate_bias=-1.0, **options):
+    shape, hidden = (2, 2, 1), list(hidden)
+    model = mlp(unit(norm, **options), shape, 3, hidden=hidden, skip=skip, gate_bias=gate_bias)
     initialize(model, Gaussian(0.5), 0, bias=0.1)
     images = np.random.default_rng(0).normal(size=(7, 2, 2, 1)).astype("float32")
     return model, images
@@ -184,8 +185,9 @@ def test_residual_adds_the_input_before_the_nonlinearity_where_widths_agree():
     np.testing.assert_allclose(hidden_values(model, images), x, rtol=1e-5, atol=1e-6)
 
 
-def test_highway_weighs_output_against_input_with_a_gate_that_starts_nearly_closed():
-    model, images = shortcut_network("highway")
+@pytest.mark.parametrize("gate_bias", [-1.0, -4.0])
+def test_highway_weighs_output_against_input_with_a_gate_that_starts_nearly_closed(gate_bias):
+    model, images = shortcut_network("highway", gate_bias=gate_bias)
     weights = weights_of(model)
     assert set(weights) == {*(f"dense_{k}" for k in (1, 2, 3, 4)), "dense_2_gate", "dense_4_gate"}
     x = images.reshape(7, 4)
@@ -193,10 +195,15 @@ def test_highway_weighs_output_against_input_with_a_gate_that_starts_nearly_clos
         kernel, bias = weights[name]
         outputs = relu(x @ kernel + bias)
         if gate := weights.get(f"{name}_gate"):
-            share = 1 / (1 + np.exp(-(x @ gate[0] + gate[1] - 1)))
+            share = 1 / (1 + np.exp(-(x @ gate[0] + gate[1] + gate_bias)))
             outputs = share * outputs + (1 - share) * x
         x = outputs
     np.testing.assert_allclose(hidden_values(model, images), x, rtol=1e-5, atol=1e-6)
+
+
+def test_a_gate_asks_for_highway_connections():
+    with pytest.raises(ConfigError, match=r"^model.gate_bias=-4 needs model.skip=highway \(it is"):
+        mlp(unit(none), (2, 2, 1), 3, skip="residual", gate_bias=-4.0)
 
 
 @pytest.mark.parametrize(

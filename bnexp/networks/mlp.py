@@ -13,8 +13,8 @@ from bnexp.networks.unit import Unit
 
 # A gate that starts at sigmoid(-1) = .27 carries most of its input on, so that gradients reach the
 # first layers of a deep network before it has learned anything (Srivastava et al. 2015, section
-# 2.2, who start its bias between -1 and -3).
-_CARRY = -1.0
+# 2.2, who start its bias between -1 and -3, and lower in deeper networks).
+_GATE_BIAS = -1.0
 
 
 def mlp(
@@ -26,6 +26,7 @@ def mlp(
     skip: Literal["none", "residual", "highway"] = "none",
     skip_init: bool = False,
     fixup: bool = False,
+    gate_bias: float = _GATE_BIAS,
 ) -> keras.Model:
     """Dense layers, each with norm before its nonlinearity; the defaults are section 4.1's.
 
@@ -43,14 +44,18 @@ def mlp(
             starts at 0 (SkipInit: De & Smith 2020).
         fixup: with skip=residual and norm=none, start as Fixup has it (Zhang et al. 2019): output
             layer and layers with a shortcut at 0, learned scalars between.
+        gate_bias: with skip=highway, what the gates' bias starts from: the lower, the more of its
+            input a layer carries on. Deeper networks want it lower.
 
     Raises:
         ConfigError: `skip_init` or `fixup` without skip=residual, or together, or `fixup` with a
-            norm.
+            norm; `gate_bias` without skip=highway.
     """
     for name, asked in (("skip_init", skip_init), ("fixup", fixup)):
         if asked and skip != "residual":
             raise ConfigError(f"model.{name}=true needs model.skip=residual (it is {skip})")
+    if gate_bias != _GATE_BIAS and skip != "highway":
+        raise ConfigError(f"model.gate_bias={gate_bias:g} needs model.skip=highway (it is {skip})")
     if fixup:
         unit = FixupUnit(unit)
     inputs = keras.Input(input_shape, name="images")
@@ -59,7 +64,7 @@ def mlp(
         name, dense = f"dense_{index}", partial(TransposedDense, units)
         way = skip if x.shape[-1] == units else "none"
         if way == "highway":
-            x = _highway(unit, name, dense, x)
+            x = _highway(unit, name, dense, x, gate_bias)
         else:
             shortcut = x if way == "residual" else None
             x = unit(name, dense, x, shortcut=shortcut, skip_init=skip_init)
@@ -74,10 +79,14 @@ mlp.eval_batch = 1000  # type: ignore[attr-defined]
 
 
 def _highway(
-    unit: Unit, name: str, dense: partial[keras.layers.Layer], x: keras.KerasTensor
+    unit: Unit,
+    name: str,
+    dense: partial[keras.layers.Layer],
+    x: keras.KerasTensor,
+    gate_bias: float,
 ) -> keras.KerasTensor:
-    """T * H(x) + (1 - T) * x with the gate T = sigmoid(W x + b - 1), b at first `init.bias`."""
+    """T * H(x) + (1 - T) * x, gate T = sigmoid(W x + b + gate_bias), b at first `init.bias`."""
     transformed = unit(name, dense, x)
     gate = dense(dtype=unit.policy, name=f"{name}_gate")(x)
-    share = keras.ops.sigmoid(gate + _CARRY)
+    share = keras.ops.sigmoid(gate + gate_bias)
     return transformed * share + x * (1 - share)
