@@ -252,6 +252,11 @@ def test_labels_are_as_short_as_they_can_be():
     assert short_labels(words) == ["norm=none lr=0.1 seed=1", "norm=batch lr=1"]
     both = [("norm.momentum=1", "optimizer.momentum=2")]
     assert short_labels(both) == ["norm.momentum=1 optimizer.momentum=2"]
+
+
+def test_layers_that_are_repeated_are_told_in_short():
+    words = [(r"model.hidden=$\{repeat\:100\,20\}",), ("model.hidden=[9,9]",)]
+    assert short_labels(words) == ["hidden=20×100", "hidden=[9,9]"]
     assert differing([("a=1", "b=1"), ("a=1", "b=2")]) == [("b=1",), ("b=2",)]
 
 

@@ -1,7 +1,11 @@
 """By which of its overrides a run is told apart from the others of its sweep."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+
+ESCAPED = re.compile(r"\\(.)")  # as Hydra has what a sweep's value may not hold
+REPEATED = re.compile(r"^\$\{repeat:([^,]+),(\d+)\}$")
 
 
 def differing(overrides: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -13,7 +17,8 @@ def differing(overrides: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def short_labels(settings: Sequence[Sequence[str]]) -> list[str]:
     """Overrides as one text a run, each by the last part of its key if that will do.
 
-    So it is "norm=none lr=0.1" for `norm=none optimizer.lr=0.1`.
+    So it is "norm=none lr=0.1" for `norm=none optimizer.lr=0.1`, and "hidden=20×100" for
+    `model.hidden=${repeat:100,20}`.
     """
     keys = dict.fromkeys(word.partition("=")[0] for words in settings for word in words)
     ends = {key: key.rpartition(".")[2] for key in keys}
@@ -24,4 +29,5 @@ def short_labels(settings: Sequence[Sequence[str]]) -> list[str]:
 
 def _renamed(word: str, names: Mapping[str, str]) -> str:
     key, equals, value = word.partition("=")
-    return f"{names[key]}{equals}{value}"
+    shown = REPEATED.sub(r"\2×\1", ESCAPED.sub(r"\1", value))
+    return f"{names[key]}{equals}{shown}"
