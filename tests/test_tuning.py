@@ -181,6 +181,21 @@ def test_the_best_of_short_runs_are_run_in_full_before_one_is_chosen():
     assert (cell[LR], choice.stage, choice.score) == (10.0, FULL, pytest.approx(0.95))
 
 
+@pytest.mark.parametrize("in_full", [0.95, 0.1])
+def test_finalists_stay_in_the_running_when_the_grid_grows(in_full):
+    """The better a rate looks in short the larger it is; beyond 1 it fails in full."""
+
+    def accuracy(plan: Design, one: Trying) -> float:
+        rate = one.cell[0]
+        return 0.1 * rate if one.stage == SHORT else {1.0: in_full, 0.1: 0.2}.get(rate, 0.15)
+
+    plan = design(grid={LR: (0.1, 1.0)}, short=True, finalists=1, limit=3)
+    found = Trainer(accuracy).finish(plan)
+    assert list(found.grid[LR]) == [0.1, 1.0, 10.0]
+    cell, choice = chosen(found, "none", plan)
+    assert (cell[LR], choice.score) == ((1.0, 0.95) if in_full == 0.95 else (10.0, 0.15))
+
+
 @pytest.mark.parametrize("at_once", [1, 3, 7])
 def test_a_trial_that_is_stopped_again_and_again_chooses_the_same(at_once):
     changes = {"halving": True, "tune_seeds": (0, 1, 2)}

@@ -65,18 +65,19 @@ def pack(folders: Iterable[Path], target: Path, root: Path) -> None:
     noted = {key: _noted(root, _sweeps(rows), name) for key, name in OF_SWEEPS.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.new")
-    pq.write_table(
-        table.replace_schema_metadata({"bnexp_pack": VERSION, **noted}),
+    with pq.ParquetWriter(
         aside,
+        table.schema,
         compression="zstd",
         compression_level=19,
         use_dictionary=False,
         column_encoding=dict.fromkeys(names, "DELTA_LENGTH_BYTE_ARRAY"),
         data_page_size=WHOLE,
-        row_group_size=WHOLE,
         write_statistics=False,
         write_page_checksum=True,
-    )
+    ) as writer:
+        writer.write_table(table, row_group_size=WHOLE)
+        writer.add_key_value_metadata({"bnexp_pack": VERSION, **noted})  # once, at the end
     aside.replace(target)
 
 
@@ -168,7 +169,7 @@ def _sweep_texts(file: pq.ParquetFile, path: Path) -> dict[str, dict[str, str]]:
     Raises:
         RunError: no pack of this version.
     """
-    metadata = file.schema_arrow.metadata or {}
+    metadata = file.metadata.metadata or {}
     if metadata.get(b"bnexp_pack") != VERSION.encode():
         raise RunError(f"{path}: no pack of runs, or one of another version")
     found: dict[str, dict[str, str]] = {}

@@ -33,7 +33,8 @@ class Design:
         report_seeds: seeds of the runs that are judged.
         short: tuning runs are shorter than full ones.
         finalists: how many of the best combinations of an arm are run in full length before one
-            is chosen, where tuning runs are shorter.
+            is chosen, where tuning runs are shorter; those of a grid that has grown since stay in
+            the running.
         halving: drop the worse half of an arm's combinations after each tuning seed.
         limit: of combinations an arm, beyond which grids do not grow; None: no limit.
     """
@@ -110,12 +111,11 @@ def tune(design: Design, score: Score, has: Callable[[str, str], bool], allowed:
         allowed: whether a setting may have a value.
     """
     grid: dict[str, Sequence[Value]] = {key: tuple(values) for key, values in design.grid.items()}
+    finalists: dict[tuple[str, str, str], list[Cell]] = {}  # of all grids so far
     for growth in range(GROWTHS + 1):
         rounds = [
-            _Round(design, grid, score, part, criterion, arm, has)
-            for part in design.parts
-            for criterion in design.choose_by
-            for arm in design.arms
+            _Round(design, grid, score, *which, has, finalists.setdefault(which, []))
+            for which in itertools.product(design.parts, design.choose_by, design.arms)
         ]
         wanted = [trying for one in rounds for trying in one.wanted]
         if wanted:
@@ -138,6 +138,7 @@ class _Round:
     criterion: str
     arm: str
     has: Callable[[str, str], bool]
+    finalists: list[Cell]  # of smaller grids, which stay in the running; takes up those of this
     wanted: list[Trying] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -153,7 +154,8 @@ class _Round:
         if self.wanted:
             return
         if self.design.short:
-            alive = self._best(alive, seeds, SHORT)[: self.design.finalists]
+            self.finalists += self._best(alive, seeds, SHORT)[: self.design.finalists]
+            alive = [cell for cell in self.cells if cell in self.finalists]
             self._want(alive, seeds, FULL)
         if not self.wanted:
             self.cell = self._best(alive, seeds, self.stage)[0]
