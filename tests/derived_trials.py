@@ -45,6 +45,12 @@ class Part:
         )
 
 
+def chosen_rate(tuning: pd.DataFrame) -> float:
+    """The best mean accuracy on validation among the rates that every tuning seed ran."""
+    scores = tuning.groupby("lr")["validation"].agg(["mean", "count"])
+    return scores.loc[scores["count"] == tuning.index.nunique(), "mean"].idxmax()
+
+
 def together(parts: Mapping[str, Part]) -> tuple[str, str]:
     """The verdict of all parts at once, and the name of the one on which it hangs."""
     against = [name for name, part in parts.items() if part.verdict == "contradicted"]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import CONF
 from derived import FIRST_REPORT_SEED, committed_claims, setting, with_tables
-from derived_trials import Part, check_holm, check_row
+from derived_trials import Part, check_holm, check_row, chosen_rate
 
 PRESET = yaml.safe_load((CONF / "experiment" / "batch_size.yaml").read_text(encoding="utf-8"))
 RATES = PRESET["trial"]["tune"]["optimizer.lr"]
@@ -56,16 +56,10 @@ def runs() -> pd.DataFrame:
     return found.assign(arm=arms, batch=setting(found, "trainer.batch_size"))
 
 
-def chosen(tuning: pd.DataFrame) -> float:
-    """The best mean accuracy on validation among the rates that both tuning seeds ran."""
-    scores = tuning.groupby("lr")["validation"].agg(["mean", "count"])
-    return scores.loc[scores["count"] == 2, "mean"].idxmax()
-
-
 @pytest.fixture(scope="module")
 def rates(runs) -> dict[tuple[str, int], float]:
     tuning = runs[runs.index < FIRST_REPORT_SEED]
-    return {key: chosen(one) for key, one in tuning.groupby(["arm", "batch"])}
+    return {key: chosen_rate(one) for key, one in tuning.groupby(["arm", "batch"])}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +110,7 @@ def test_rates_were_added_as_long_as_an_arm_was_at_an_edge(runs, rates, batch):
     tuning = runs[(runs["batch"] == batch) & (runs.index < FIRST_REPORT_SEED)]
     for last in grid[len(RATES) - 1 : -1]:
         by_arm = tuning[tuning["lr"] <= last].groupby("arm")
-        assert last in [chosen(one) for _, one in by_arm]
+        assert last in [chosen_rate(one) for _, one in by_arm]
 
 
 # --- the parts

@@ -89,10 +89,15 @@ def test_who_is_behind_the_network_without_bn_is_what_the_runs_say(runs, tests):
     }
     assert [size for size in SIZES if behind["batch"][size][1]] == [2, 4, 8]
     assert [size for size in SIZES if behind["renorm"][size][1]] == [2]
+    tuning = runs[(runs["arm"] == "batch") & (runs["size"] == 8) & (runs["seed"] < 100)]
+    scores = tuning.groupby("lr")["validation"].mean()
+    apart = scores[3] - scores[0.3]
     told = [f"{behind['batch'][size][0]:.2f}" for size in (2, 4, 8)]
     stands(
-        f"({told[0]}, {told[1]} and {told[2]} points), renorm in batches of 2 alone "
-        f"({behind['renorm'][2][0]:.2f})"
+        f"({told[0]}, {told[1]} and {told[2]} points; at 8 the rates 0.3 and 3 are "
+        f"{100 * apart:.2f} points apart on the tuning seeds), renorm in batches of 2 "
+        f"({behind['renorm'][2][0]:.2f}), and at 4 no difference "
+        f"could be told ({behind['renorm'][4][0]:.2f})"
     )
     chosen = rates(runs, "batch")
     stands(f"BN's best rate is {chosen[2]:g} where it is {chosen[60]:g} in batches of 60")
@@ -113,7 +118,7 @@ def test_what_is_told_of_the_mismatch_is_what_the_runs_say(runs, tests):
         f"{row_in_words(ROWS.loc[('batch-mismatch', 'exact statistics')])}. Renorm",
         f"wins back {won['renorm'][0]:.2f} and {won['renorm'][1]:.2f}, "
         f"{row_in_words(ROWS.loc[('batch-mismatch', 'renorm')])} above half",
-        f"inside batches of 60 has {of[60]['ghost'].mean():.2f}%, as in batches of 2, "
+        f"inside batches of 60 has {of[60]['ghost'].mean():.2f}%; in batches of 2 it has "
         f"{of[2]['batch'].mean():.2f}%",
         f"are {(of[8]['exact'] - of[8]['batch']).mean():.2f} points ahead, at a tenth",
     )

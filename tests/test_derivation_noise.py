@@ -42,12 +42,13 @@ def steps(runs: pd.DataFrame, arm: str) -> pd.Series:
     return report(runs, arm)["history"].map(first_at_95)
 
 
-def path(runs: pd.DataFrame, arm: str) -> pd.Series:
-    """How far the median of the last layer's inputs goes from step 1,000 on."""
+def path(runs: pd.DataFrame, arm: str, since: int = 1000, until: int = 10_000) -> pd.Series:
+    """How far the median of the last layer's inputs goes, from step 1,000 on."""
 
     def length(probes: pd.DataFrame) -> float:
         moves = probes[(probes["statistic"] == "median_move") & (probes["layer"] == 3)]
-        return float(moves.loc[moves["step"] > 1000, "value"].sum())
+        then = (moves["step"] > since) & (moves["step"] <= until)
+        return float(moves.loc[then, "value"].sum())
 
     return report(runs, arm)["probes"].map(length)
 
@@ -85,3 +86,13 @@ def test_what_docs_say_of_noise_is_what_the_runs_say(runs, judged):
         f"log2 {effect_in_words(drift)}. Yet",
     )
     assert "wanders 3.88 pooled spreads against 1.38" in judged.loc["drift, median", "sentence"]
+
+
+def test_what_docs_say_of_inputs_before_95_percent_is_what_the_probe_saw(runs):
+    assert max(steps(runs, arm).median() for arm in ("batch", "noisy")) < 1000
+    early = {arm: path(runs, arm, 500, 1000) for arm in CHOSEN}
+    others = [np.log2(early["noisy"] / early[arm]) for arm in ("batch", "none")]
+    stands(
+        f"wander more with the noise than with BN, log2 {effect_in_words(others[0])}, and not "
+        f"more that could be told than without BN, {effect_in_words(others[1])}"
+    )

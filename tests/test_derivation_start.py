@@ -69,4 +69,10 @@ def test_what_docs_say_of_networks_at_their_start_is_what_the_runs_say(runs):
         f"{effect_in_words(with_bn, 3)}",
         f"without BN it stays, {effect_in_words(without, 3)}",
     )
+    deepest = runs[runs["layers"] == 50]
+    first = [
+        probed(deepest[deepest["arm"] == arm], "soft_rank", 0)[1].mean()
+        for arm in ("batch", "none")
+    ]
+    stands(f"it is {first[0]:.1f} with BN and {first[1]:.1f} without already")
     assert 1000 < np.exp(49 * with_bn.mean()) < 10_000  # thousands of times
