@@ -1,5 +1,6 @@
 """A second derivation of `landscape`, from docs/claims.md and packed files alone."""
 
+import itertools
 from collections.abc import Iterator
 
 import pandas as pd
@@ -7,7 +8,14 @@ import pytest
 import yaml
 from conftest import CONF
 from derived import FIRST_REPORT_SEED, committed_claims, setting, with_tables
-from derived_landscape import change_by_layer, cosine, in_common, largest_residual, shift
+from derived_landscape import (
+    change_by_layer,
+    cosine,
+    in_common,
+    largest_residual,
+    recorded,
+    shift,
+)
 from derived_trials import Part, check_holm, check_row, check_whole
 
 PRESET = yaml.safe_load((CONF / "experiment" / "landscape.yaml").read_text(encoding="utf-8"))
@@ -175,3 +183,14 @@ def test_changes_of_a_gradient_are_those_of_a_second_derivation(runs, judged):
             f"changes a layer's gradient by {means['batch']:.3g} of its norm with norm=batch and "
             f"{means['none']:.3g} with norm=none (geometric means)"
         ) in told
+
+
+def test_at_the_losses_in_common_the_range_is_how_far_the_loss_falls(runs, losses):
+    rises = []
+    for where, of in compared(runs):
+        first = losses[where]["smoother-landscape", "range"]["first"]
+        for seed, mine in itertools.product(first.index, of.values()):
+            along = recorded(mine.loc[seed, "probes"], "landscape")
+            here = along[along["loss"] <= first[seed]]
+            rises += list(here["loss_high"] > here["loss"])
+    assert len(rises) > 700 and sum(rises) <= 2
