@@ -176,7 +176,7 @@ def test_primary_verdicts_after_holm_are_those_of_a_second_derivation(claims):
 def test_accuracies_and_rates_are_those_of_a_second_derivation(accuracy, rates, judged):
     for arm in ("batch", "renorm", "ghost", "exact", "group"):
         part = "" if arm == "batch" else ARMS[arm]
-        told = judged.loc[("small-batches", part), "sentence"]
+        told = judged.loc[("small-batches", part), "sentence"].replace("−", "-")
         listed = re.findall(r"(\d+): ([\d.]+)%, optimizer\.lr=([\d.]+)", told)
         ours, theirs = listed[: len(BATCHES)], listed[len(BATCHES) :]
         for one, levels in ((arm, ours), ("none", theirs)):
@@ -189,7 +189,7 @@ def test_accuracies_and_rates_are_those_of_a_second_derivation(accuracy, rates, 
 
 def test_shares_won_back_are_those_of_a_second_derivation(accuracy, rates, judged):
     for arm, words in WON_BACK.items():
-        told = judged.loc[("batch-mismatch", words), "sentence"]
+        told = judged.loc[("batch-mismatch", words), "sentence"].replace("−", "-")
         for batch in (2, 4):
             won = (accuracy[arm][batch] - accuracy["batch"][batch]).mean()
             lost = gap(accuracy, [batch]).mean()
