@@ -78,7 +78,8 @@ def of_sweep(
 
 def error_of_mean(values: pd.Series, step: float = 0) -> float:
     """Of values known to a step of a grid alone, no less than that of two roundings to it."""
-    return max(stats.sem(values), math.sqrt(step**2 / 12 + step**2 / 12) / math.sqrt(len(values)))
+    rounding = math.sqrt(step**2 / 12 + step**2 / 12) / math.sqrt(len(values))
+    return max(stats.sem(values), rounding)
 
 
 def interval(values: pd.Series, confidence: float = 0.95, step: float = 0) -> tuple[float, float]:

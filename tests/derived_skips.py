@@ -14,16 +14,18 @@ def scores(mine: pd.DataFrame, short: bool) -> pd.Series:
     return tuning.set_index(["lr", "scale"])["validation"].sort_index()
 
 
-def choice(mine: pd.DataFrame, grid: Grid) -> tuple[float, float]:
-    """Of the two that are best after 400 steps the better one after 1,200; the first if equal."""
-    cells = list(itertools.product(*grid))
-    best = scores(mine, short=True)[cells].sort_values(ascending=False, kind="stable")[:2]
-    return scores(mine, short=False)[list(best.index)].idxmax()
+def choice(mine: pd.DataFrame, passed: list[Grid]) -> tuple[float, float]:
+    """The best after 1,200 steps of the two of each grid so far that are best after 400."""
+    short, finalists = scores(mine, short=True), set()
+    for grid in passed:
+        cells = list(itertools.product(*grid))
+        finalists |= set(short[cells].sort_values(ascending=False, kind="stable").index[:2])
+    return scores(mine, short=False)[sorted(finalists)].idxmax()  # the first if equal
 
 
-def edges(mine: pd.DataFrame, grid: Grid) -> set[tuple[int, int]]:
-    """Places in the grid's keys, and the end, where what was chosen is better than all others."""
-    chosen, short = choice(mine, grid), scores(mine, short=True)
+def edges(mine: pd.DataFrame, passed: list[Grid]) -> set[tuple[int, int]]:
+    """Places in the last grid's keys, and the end, where the chosen value beats all others."""
+    chosen, short, grid = choice(mine, passed), scores(mine, short=True), passed[-1]
     found = set()
     for place, end in itertools.product((0, 1), (0, -1)):
         others = [
@@ -50,7 +52,7 @@ def grids(arms: dict[str, pd.DataFrame], first: Grid) -> list[Grid]:
     """From the one that the preset asks for to the last."""
     found = [first]
     for _ in range(3):
-        ends = set().union(*(edges(mine, found[-1]) for mine in arms.values()))
+        ends = set().union(*(edges(mine, found) for mine in arms.values()))
         if ends:
             found.append(grown(found[-1], ends))
     return found

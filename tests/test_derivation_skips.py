@@ -16,12 +16,12 @@ SHORTCUTS = ("none", "residual", "highway")
 NETWORKS = [(layers, activation) for layers in (20, 50) for activation in ("sigmoid", "relu")]
 CHOSEN = {  # rate and scale
     (20, "sigmoid"): {"none": (0.1, 11.3), "residual": (0.1, 11.3), "highway": (1, 11.3)},
-    (20, "relu"): {"none": (0.03, 1.41), "residual": (0.03, 0.0627), "highway": (3.33, 0.177)},
+    (20, "relu"): {"none": (0.03, 1.41), "residual": (0.03, 0.177), "highway": (1, 0.5)},
     (50, "sigmoid"): {"none": (0.03, 11.3), "residual": (0.03, 11.3), "highway": (0.03, 11.3)},
     (50, "relu"): {
         "none": (0.00333, 1.41),
-        "residual": (0.01, 0.0627),
-        "highway": (0.00111, 0.0222),
+        "residual": (0.01, 0.177),
+        "highway": (0.00111, 0.0627),
     },
 }
 
@@ -58,37 +58,28 @@ def of_network(runs: pd.DataFrame, network: tuple[int, str]) -> dict[str, pd.Dat
 @pytest.mark.parametrize("network", NETWORKS)
 def test_grids_grew_as_long_as_an_arm_was_at_an_edge(runs, network):
     arms = of_network(runs, network)
-    last = grids(arms, FIRST_GRID)[-1]
+    passed = grids(arms, FIRST_GRID)
     for skip, mine in arms.items():
-        assert list(scores(mine, short=True).index) == list(itertools.product(*last)), skip
-        assert not edges(mine, last)
+        assert list(scores(mine, short=True).index) == list(itertools.product(*passed[-1])), skip
+        assert not edges(mine, passed)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_each_arm_chose_on_validation_between_the_two_best_short_runs(runs, network):
+def test_each_arm_chose_on_validation_between_the_best_short_runs_of_each_grid(runs, network):
     arms = of_network(runs, network)
-    last = grids(arms, FIRST_GRID)[-1]
+    passed = grids(arms, FIRST_GRID)
     for skip, mine in arms.items():
         ran = mine[mine.index >= FIRST_REPORT_SEED]
         assert list(ran.index) == list(range(100, 110)) and not ran["short"].any()
-        assert set(zip(ran["lr"], ran["scale"], strict=True)) == {choice(mine, last)}
-        assert CHOSEN[network][skip] == choice(mine, last)
+        assert set(zip(ran["lr"], ran["scale"], strict=True)) == {choice(mine, passed)}
+        assert CHOSEN[network][skip] == choice(mine, passed)
 
 
-def test_three_arms_have_run_in_full_a_better_finalist_of_a_smaller_grid(runs):
-    passed_over = {}
+def test_no_arm_has_passed_over_a_better_run_in_full(runs):
     for network in NETWORKS:
         for skip, mine in of_network(runs, network).items():
             full = scores(mine, short=False)
-            if full.max() > full[CHOSEN[network][skip]]:
-                passed_over[network, skip] = full.idxmax()
-    assert passed_over == {
-        ((20, "relu"), "residual"): (0.03, 0.177),
-        ((20, "relu"), "highway"): (1, 0.5),
-        ((50, "relu"), "residual"): (0.01, 0.177),
-    }
-    highway = scores(of_network(runs, (20, "relu"))["highway"], short=False)
-    assert highway[1, 0.5] > 0.94 and highway[CHOSEN[20, "relu"]["highway"]] == 0.1
+            assert full.max() == full[CHOSEN[network][skip]]
 
 
 # --- the parts
@@ -127,15 +118,10 @@ def test_runs_are_those_that_the_preset_asks_for(runs):
     assert (runs.loc[ended, "made"] == runs.loc[ended, "steps"]).all()
 
 
-def test_report_runs_that_diverged_are_highways_of_relus_alone(report):
-    died = {
-        (network, skip): (mine["status"] == "diverged").sum()
-        for network, of in report.items()
-        for skip, mine in of.items()
-    }
-    assert {key: int(count) for key, count in died.items() if count} == {
-        ((20, "relu"), "highway"): 7
-    }
+def test_no_report_run_diverged(report):
+    assert all(
+        (mine["status"] == "finished").all() for of in report.values() for mine in of.values()
+    )
 
 
 def test_every_part_is_that_of_a_second_derivation(parts, judged):

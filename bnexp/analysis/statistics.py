@@ -82,7 +82,7 @@ def no_finer(effect: Estimate, step: float) -> Estimate:
     would make an interval without width.
     """
     rounding = step / np.sqrt(6)
-    spread = effect.n < 2 or effect.sd >= rounding
+    spread = effect.n < 2 or effect.sd >= rounding * (1 - 1e-9)
     return effect if spread else _student(replace(effect, sd=rounding))
 
 

@@ -139,7 +139,7 @@ def ratio_of_rates(ours: pd.Series, theirs: pd.Series, tried: pd.Series) -> tupl
     step = float(np.diff(np.log2(np.unique(tried))).max(initial=0))
     exact = paired_log2_ratio(ours, theirs)
     effect = no_finer(exact, step)
-    told = " The seeds differ by less than a step of the rates: the interval is that of rounding."
+    told = " All seeds have the same ratio: the interval is that of rounding to the rates tried."
     return effect, shown(effect) + "." + (told if effect != exact else "")
 
 
