@@ -82,8 +82,8 @@ def no_finer(effect: Estimate, step: float) -> Estimate:
     would make an interval without width.
     """
     rounding = step / np.sqrt(6)
-    spread = effect.n < 2 or effect.sd >= rounding * (1 - 1e-9)
-    return effect if spread else _student(replace(effect, sd=rounding))
+    as_wide = effect.n < 2 or effect.sd >= rounding * (1 - 1e-9)
+    return effect if as_wide else _student(replace(effect, sd=rounding))
 
 
 def paired_difference(a: pd.Series, b: pd.Series) -> Estimate:

@@ -46,8 +46,8 @@ def forest(claims: pd.DataFrame) -> Iterator[Drawing]:
 
 
 def _drawn(judged: pd.DataFrame) -> tuple[str, Figure, str]:
-    most = judged["primary"].any() and len(judged) > MOST
-    table = judged[judged["primary"]] if most else judged
+    crowded = judged["primary"].any() and len(judged) > MOST
+    table = judged[judged["primary"]] if crowded else judged
     verdicts = [
         verdict for verdict in style.VERDICT_STYLES if verdict in set(table["verdict_holm"])
     ]
