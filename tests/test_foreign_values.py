@@ -108,7 +108,8 @@ def test_every_value_of_a_config_is_checked(sweep: Path):
     assert len(answers) > 500
     taken = silent(answers)
     assert taken.pop("probes") == {"dict"}  # a key of a later version, for all that is known
-    assert taken.pop("init.bias") == {"negative", "infinite"}  # as the command line has it
+    for bias in ("init.bias", "model.gate_bias"):
+        assert taken.pop(bias) == {"negative", "infinite"}  # as the command line has it
     assert taken.pop("model.activation") <= {"text", "empty"}
     for key, values in taken.items():
         allowed = {"text"} if key.endswith(".kind") else {"null", "bool"}  # a name; a switch
