@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import SMALL
 from test_networks_arms import batch, none, unit
 from test_training import history, train
@@ -135,10 +136,35 @@ def test_networks_load_where_only_the_package_is_imported(tmp_path, way):
         subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-def test_a_factor_keeps_where_it_starts():
-    layer = LearnedScale(start=1.0)
-    again = keras.layers.deserialize(keras.layers.serialize(layer))
-    assert (again.start, LearnedScale().start) == (1.0, 0.0)
+def test_learned_scalars_keep_where_they_start_and_their_rate():
+    layer, shift = LearnedScale(start=1.0, rate=0.1), LearnedShift(rate=0.1)
+    again, other = (keras.layers.deserialize(keras.layers.serialize(one)) for one in (layer, shift))
+    assert (again.start, again.rate, other.rate) == (1.0, 0.1, 0.1)
+    assert (LearnedScale().start, LearnedScale().rate, LearnedShift().rate) == (0.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_learned_scalars_have_their_share_of_the_learning_rate_and_nothing_else_changes(network):
+    found = []
+    for rate in (1.0, 0.1):
+        model = built(network, fixup=True, fixup_rate=rate)
+        initialize(model, He(), 0)
+        for weight in model.trainable_weights:  # away from 0, where only the output layer learns
+            weight.assign(weight + 0.01)
+        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        with tf.GradientTape() as tape:
+            output = model(images())
+            loss = loss_of(np.arange(4), output)
+        variables = model.trainable_variables
+        names = [f"{number} {one.path}" for number, one in enumerate(variables)]
+        found.append((output, dict(zip(names, tape.gradient(loss, variables), strict=True))))
+    (output, whole), (same, tenth) = found
+    np.testing.assert_array_equal(output, same)
+    for path, gradient in whole.items():
+        learned = path.rpartition("/")[2] in ("shift", "scale")
+        share = 0.1 if learned else 1.0
+        np.testing.assert_allclose(tenth[path], share * gradient, rtol=1e-5, atol=1e-9)
+        assert np.abs(gradient).max() > 0 or not learned
 
 
 def test_half_precision_stays():
@@ -171,9 +197,15 @@ def test_fixup_refuses_a_norm_and_skip_init(network):
         built(network, fixup=True, skip_init=True)
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_rate_of_scalars_asks_for_fixup(network):
+    with pytest.raises(ConfigError, match=r"^model.fixup_rate=0.1 needs model.fixup=true$"):
+        built(network, fixup_rate=0.1)
+
+
 def test_the_defaults_change_no_id(compose):
     from bnexp.config import run_id
 
     for words in (("model=residual",), SMALL, (*SMALL, "model.skip=residual")):
-        off = [f"model.{way}=false" for way in ("skip_init", "fixup")]
+        off = [f"model.{way}=false" for way in ("skip_init", "fixup")] + ["model.fixup_rate=1"]
         assert run_id(compose(*words)) == run_id(compose(*words, *off))

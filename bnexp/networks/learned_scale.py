@@ -15,21 +15,31 @@ class LearnedScale(keras.layers.Layer):
 
     Args:
         start: where the scalar starts.
+        rate: share of the learning rate at which plain SGD trains it: its gradient times that.
 
     Call arguments:
         inputs: tensor of any shape.
     """
 
-    def __init__(self, start: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, start: float = 0.0, rate: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.start = start
+        self.start, self.rate = start, rate
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         start = keras.initializers.Constant(self.start)
         self.scale = self.add_weight(name="scale", shape=(), initializer=start)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.convert_to_tensor(self.scale) * inputs
+        return slowed(self.scale, self.rate) * inputs
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"start": self.start}
+        return super().get_config() | {"start": self.start, "rate": self.rate}
+
+
+def slowed(variable: keras.Variable, rate: float) -> tf.Tensor:
+    """Its value, with a gradient that is multiplied by `rate`."""
+    value = tf.convert_to_tensor(variable)
+    if rate == 1:
+        return value
+    fixed = tf.stop_gradient(value)
+    return fixed + rate * (value - fixed)

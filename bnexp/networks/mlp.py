@@ -6,9 +6,9 @@ from typing import Literal
 import keras
 
 from bnexp.config import ConfigError
-from bnexp.config.types import Share, Widths
+from bnexp.config.types import Positive, Share, Widths
 from bnexp.networks.dense import TransposedDense
-from bnexp.networks.fixup import FixupUnit
+from bnexp.networks.fixup import asked_unit
 from bnexp.networks.unit import Unit
 
 # A gate that starts at sigmoid(-1) = .27 carries most of its input on, so that gradients reach the
@@ -27,6 +27,7 @@ def mlp(
     skip_init: bool = False,
     fixup: bool = False,
     gate_bias: float = _GATE_BIAS,
+    fixup_rate: Positive = 1.0,
 ) -> keras.Model:
     """Dense layers, each with norm before its nonlinearity; the defaults are section 4.1's.
 
@@ -46,18 +47,19 @@ def mlp(
             layer and layers with a shortcut at 0, learned scalars between.
         gate_bias: with skip=highway, what the gates' bias starts from: the lower, the more of its
             input a layer carries on. Deeper networks want it lower.
+        fixup_rate: with fixup, the share of the learning rate at which plain SGD trains the learned
+            scalars; the authors' code has 0.1.
 
     Raises:
         ConfigError: `skip_init` or `fixup` without skip=residual, or together, or `fixup` with a
-            norm; `gate_bias` without skip=highway.
+            norm; `gate_bias` without skip=highway; `fixup_rate` without `fixup`.
     """
     for name, asked in (("skip_init", skip_init), ("fixup", fixup)):
         if asked and skip != "residual":
             raise ConfigError(f"model.{name}=true needs model.skip=residual (it is {skip})")
     if gate_bias != _GATE_BIAS and skip != "highway":
         raise ConfigError(f"model.gate_bias={gate_bias:g} needs model.skip=highway (it is {skip})")
-    if fixup:
-        unit = FixupUnit(unit)
+    unit = asked_unit(unit, fixup, fixup_rate)
     inputs = keras.Input(input_shape, name="images")
     x = keras.layers.Flatten(dtype=unit.policy, name="flatten")(inputs)
     for index, units in enumerate(hidden, start=1):

@@ -4,8 +4,8 @@ from functools import partial
 
 import keras
 
-from bnexp.config.types import Count, Widths
-from bnexp.networks.fixup import FixupUnit
+from bnexp.config.types import Count, Positive, Widths
+from bnexp.networks.fixup import asked_unit
 from bnexp.networks.plain import averaged_logits, convolution
 from bnexp.networks.unit import Unit
 
@@ -18,6 +18,7 @@ def residual(
     blocks: Count = 2,
     skip_init: bool = False,
     fixup: bool = False,
+    fixup_rate: Positive = 1.0,
 ) -> keras.Model:
     """`plain` with a shortcut around every two convolutions of a stage (He et al. 2015).
 
@@ -36,9 +37,13 @@ def residual(
         fixup: start as Fixup has it (Zhang et al. 2019), for networks without a norm: output layer
             and last convolution of each block at 0, the other one of a block scaled down, learned
             scalars between; also then every block is at the start the identity. Needs norm=none.
+        fixup_rate: with fixup, the share of the learning rate at which plain SGD trains the learned
+            scalars; the authors' code has 0.1.
+
+    Raises:
+        ConfigError: `fixup` with a norm or `skip_init`; `fixup_rate` without `fixup`.
     """
-    if fixup:
-        unit = FixupUnit(unit, branches=len(filters) * blocks, depth=2)
+    unit = asked_unit(unit, fixup, fixup_rate, branches=len(filters) * blocks, depth=2)
     inputs = keras.Input(input_shape, name="images")
     x = convolution(unit, "conv_1", filters[0], inputs, strides=2)
     for stage, maps in enumerate(filters, start=1):
