@@ -36,13 +36,17 @@ class Part:
 
     @property
     def p(self) -> float:
-        """Two-sided against the bound, or the larger of the two one-sided ones of E."""
+        """Two-sided against the bound, or the larger of the two one-sided ones of E.
+
+        Where E is contradicted the test is that of lying beyond the margin.
+        """
         if self.margin is None:
             return p_value(self.values, self.bound)
-        return max(
+        within = max(
             stats.ttest_1samp(self.values, -self.margin, alternative="greater").pvalue,
             stats.ttest_1samp(self.values, self.margin, alternative="less").pvalue,
         )
+        return 1 - within if self.verdict == "contradicted" else within
 
 
 def chosen_rate(tuning: pd.DataFrame) -> float:
