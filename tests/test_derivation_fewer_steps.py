@@ -12,6 +12,7 @@ from derived import (
     by_rule_r,
     committed_claims,
     judged,
+    need,
     of_sweep,
     p_value,
 )
@@ -46,8 +47,9 @@ def read(sweep: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@pytest.fixture(scope="module", params=["deep"])
+@pytest.fixture(scope="module", params=["deep", "inception"])
 def network(request) -> Network:
+    need(request.param)
     runs, grid = read(request.param), grid_of(request.param)
     finalists = FINALISTS.get(request.param, 0)
     asked = {arm: Question(arm, halving=True, finalists=finalists) for arm in ("none", "batch")}
