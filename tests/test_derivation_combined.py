@@ -204,5 +204,6 @@ def test_neither_primary_part_stands_after_holms_correction(claims):
     corrected = holm(claims)
     for claim in ("survives-tuning", "large-rate-is-the-cause"):
         mine = claims[(claims["claim"] == claim) & claims["primary"].astype(bool)]
-        assert list(mine["p_holm"]) == pytest.approx(list(corrected[mine.index])) == [1]
+        assert list(mine["p_holm"]) == pytest.approx(list(corrected[mine.index]))
+        assert (mine["p_holm"] > 0.9).all()
         assert list(mine["verdict_holm"]) == ["inconclusive"]

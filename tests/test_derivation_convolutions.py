@@ -160,3 +160,14 @@ def test_what_docs_say_of_both_is_what_was_judged(claims, sweep):
     stands(f"`{sweep}` ({len(read(sweep))} runs")
     for _, row in of(claims, sweep).iterrows():
         stands(row_in_words(row))
+
+
+def test_what_docs_say_of_larger_weights_without_bn_is_what_the_runs_say():
+    runs = read("deep_sigmoid_scale")
+    assert set(runs["arm"]) == {"none"} and set(runs["seed"]) == {0} and len(runs) == 8
+    best = runs.loc[runs.groupby("scale")["test"].idxmax()].set_index("scale")
+    told = [f"{best.loc[scale, 'test']:.2%} at a scale of {scale}" for scale in (8, 16)]
+    stands(
+        f"the baseline has {told[0]} (rate {best.loc[8, 'lr']:g})",
+        f"and {told[1].replace('a scale of ', '')} (rate {best.loc[16, 'lr']:g};",
+    )

@@ -103,6 +103,9 @@ def test_what_the_readme_says_of_them_is_what_was_judged():
         int(steps[arm].split(" (")[0]) for arm in (("none", "0.03 (1×)"), ("batch", "0.15 (5×)"))
     )
     assert round(none / batch) == 9  # a ninth
+    deep = primary.loc["saturating-nonlinearities", "sentence"]
+    ours, theirs = re.search(r"is ([\d.]+%) with norm=batch and ([\d.]+%) with", deep).groups()
+    assert f"With sigmoids it has {ours}, and without BN {theirs}, chance" in flat(README)
     stand = ["stable-inputs", "less-saturation", "init-robust", "noisy-bn"]
     assert set(primary.loc[stand, "verdict_holm"]) == {"supported"}
     fell = {"jacobian", "shift-not-reduced", "smoother-landscape", "batch-mismatch"}
