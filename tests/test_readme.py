@@ -13,6 +13,7 @@ from pages import PAGES
 from bnexp.analysis import load_runs
 from bnexp.analysis.claims.judge import family
 from bnexp.analysis.statistics import paired_difference
+from bnexp.folders.runs import PACK
 from bnexp.sweeps import reproduce
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -69,12 +70,16 @@ def test_the_two_commands_set_up_everything_themselves():
     assert block("CONTRIBUTING.md", "bash", "venv").startswith(setup.removesuffix(" && "))
 
 
+def name_of(row: pd.Series) -> str:
+    return f"{row['claim']}: {row['part']}".removesuffix(": ")
+
+
 def test_the_readme_has_every_primary_part_that_was_judged():
     units = {"percentage points": "points", "log2 ratio": "(log2)"}
     listed = [cells(line) for line in README.splitlines() if re.match(r"\| [a-z0-9]+[-:| ]", line)]
     wanted = [
         [
-            f"{row['claim']}: {row['part']}".removesuffix(": "),
+            name_of(row),
             f"{row_in_words(row)} {units.get(row['unit'], row['unit'])}, n = {row['n']}",
             row["verdict_holm"],
         ]
@@ -87,6 +92,20 @@ def test_the_readme_has_every_primary_part_that_was_judged():
         f"{family()}: {counts['supported']} supported, {counts['contradicted']} contradicted, "
         f"{counts['inconclusive']} inconclusive."
     ) in flat(README)
+
+
+def test_results_say_of_every_primary_part_that_is_not_supported_what_would_settle_it():
+    units = {"percentage points": "points", "log2 ratio": "log2"}
+    [told] = re.findall(
+        r"what would settle it \|\n\|[-|]+\|\n(.*?)\n\n", PAGES["results.md"], re.DOTALL
+    )
+    assert [cells(line)[:3] for line in told.splitlines()] == [
+        [name_of(row), f"{row_in_words(row)} {units.get(row['unit'], row['unit'])}", verdict]
+        for _, row in PRIMARY.iterrows()
+        if (verdict := row["verdict_holm"]) != "supported"
+    ]
+    made = pd.read_parquet(REFERENCE / PACK, columns=["sweep"])
+    assert f"In all there are {len(made):,} runs" in PAGES["results.md"]
 
 
 def test_what_the_readme_says_of_them_is_what_was_judged():
