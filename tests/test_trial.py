@@ -18,6 +18,7 @@ from synthetic_trial import trial
 
 import bnexp
 from bnexp.analysis import load_runs
+from bnexp.analysis.answers.trial import trial_answer
 from bnexp.analysis.build import Options, _section, draw_sweep
 from bnexp.analysis.pieces import _figure3
 from bnexp.analysis.report import write_report
@@ -340,6 +341,22 @@ def test_a_trial_in_which_nothing_learned_has_no_verdict():
     )
     assert "→ no verdict: neither norm=batch nor norm=none learned much more than to guess" in told
     assert "could be told" not in told
+
+
+@pytest.mark.parametrize("best", [0.15, 0.16])
+def test_an_arm_that_learned_with_no_combination_is_told(best):
+    """A grid grows from a best value, and has none where nothing learns."""
+    record, runs = trial(better(0.02))
+    none, batch = record["trials"][0]["parts"][0]["arms"].values()
+    none["tried"] = [{"score": 0.1}, {"score": best}, {"score": None}]
+    batch["tried"] = [{"score": 0.9}, {"score": 0.1}]
+    told, answer = told_of(record, runs), trial_answer(record, runs).headline
+    words = (
+        "both tuned alike; none of the 3 combinations tried with {} learned much more than to guess"
+    )
+    assert (words.format("norm=none") in told) == (best <= 0.15)
+    assert (words.format("no normalization") in answer) == (best <= 0.15)
+    assert told.count("combinations tried") == (best <= 0.15)
 
 
 def test_arms_with_one_combination_were_not_tuned():

@@ -41,7 +41,7 @@ class Part:
     Attributes:
         condition, name, choose_by: which part.
         title: all three.
-        alike: of each arm, whether it and the baseline were tuned at all.
+        alike: of each arm, whether it and the baseline were tuned, and which of them to no avail.
         comparisons: each arm with the baseline, each with its own choice first.
         chosen: each arm and what it chose, in words.
         rows: of the table of effects.
@@ -88,7 +88,7 @@ def _part(one: Mapping[str, Any], part: Mapping[str, Any], table: pd.DataFrame) 
         part["part"],
         part["choose_by"],
         f"{title} (chosen by {part['choose_by']})",
-        {arm: tuned_words(part, arm, baseline) for arm in others},
+        {arm: tuned_words(part, arm, baseline, table) for arm in others},
         compared,
         chosen,
         table,
@@ -110,7 +110,7 @@ def _compared(part: Mapping[str, Any], at: str, arm: str, rows: pd.DataFrame) ->
     baseline, n = rows["baseline"].iloc[0], rows["n"].iloc[0]
     how = f"both with the choice of {at}" if at else "each with its own choice"
     return Comparison(
-        verdict_words(rows, "" if at else tuned_words(part, arm, baseline)),
+        verdict_words(rows, "" if at else tuned_words(part, arm, baseline, rows)),
         f"{arm} against {baseline}, {how}, on {n} fresh seed{'' if n == 1 else 's'}",
         [line(row) for _, row in rows.iterrows()],
     )
@@ -143,10 +143,24 @@ def _part_lines(part: Part) -> Iterator[str]:
         yield f"  {arm} chose {told}"
 
 
-def tuned_words(part: Mapping[str, Any], arm: str, baseline: str) -> str:
-    """Whether two arms were tuned at all."""
-    tried = (part["arms"][name] for name in (arm, baseline))
-    return ", neither of them tuned" if all(map(_is_untuned, tried)) else ", both tuned alike"
+def tuned_words(part: Mapping[str, Any], arm: str, baseline: str, rows: pd.DataFrame) -> str:
+    """Whether two arms were tuned at all, and which of them to no avail."""
+    records = {name: part["arms"][name] for name in (arm, baseline)}
+    if all(map(_is_untuned, records.values())):
+        return ", neither of them tuned"
+    stuck = [
+        f"; none of the {len(record['tried'])} combinations tried with {name} learned much more "
+        "than to guess"
+        for name, record in records.items()
+        if part["choose_by"] == ACCURACY and _is_stuck(record, rows)
+    ]
+    return f", both tuned alike{''.join(stuck)}"
+
+
+def _is_stuck(record: Mapping[str, Any], rows: pd.DataFrame) -> bool:
+    """Whether no combination came far above chance: where one would may lie beyond the grid."""
+    scores = [one["score"] or 0 for one in record.get("tried", ())]
+    return len(scores) > 1 and max(scores) <= LEARNS * rows["chance"].max() + 1e-9
 
 
 def _is_untuned(record: Mapping[str, Any]) -> bool:
