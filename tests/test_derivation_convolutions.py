@@ -2,9 +2,12 @@
 
 import pandas as pd
 import pytest
+from conftest import ROOT
 from derived import (
     FIRST_REPORT_SEED,
     committed_claims,
+    effect_in_words,
+    interval,
     need,
     of_sweep,
     points,
@@ -101,6 +104,26 @@ def test_no_lrn_is_that_of_a_second_derivation(without_lrn, lrn_reports, claims,
         assert f"{100 * mean:.2f}%" in row["sentence"]
 
 
+def test_what_docs_say_of_lrn_is_what_the_runs_say(lrn, lrn_reports, without_lrn, claims):
+    for part, norm in LRN_PARTS.items():
+        told = [
+            f"{found['test'].mean():.2%} ({found['lr'].iloc[0]:g})"
+            for found in (lrn_reports[norm, False], lrn_reports[norm, True])
+        ]
+        row = of(claims, "lrn").loc[part]
+        stands(f"| {part} | {' | '.join(told)} | {row_in_words(row)} |")
+    low, high = interval(without_lrn["with BN"], 0.9)
+    stands(f"its 90% interval, [{low:.2f}, {high:.2f}], lies below 0 and across the margin")
+    less = without_lrn["with BN"] - without_lrn["without BN"]
+    gained = points(lrn_reports["batch", False], lrn_reports["none", False])
+    stands(
+        f"the one difference less the other is {effect_in_words(less)}",
+        f"BN itself gains nothing here, {effect_in_words(gained)} points without LRN",
+    )
+    epochs = lrn["config"].map(lambda one: one["trainer"]["batch_size"] * one["trainer"]["steps"])
+    assert set((epochs / 47_500).round(1)) == {2.0}
+
+
 # --- deep_sigmoid: rate and scale of the weights, the worse half dropped after one seed
 
 
@@ -169,3 +192,8 @@ def test_what_docs_say_of_larger_weights_without_bn_is_what_the_runs_say():
         f"the baseline has {first['test']:.2%} at a scale of 8 (rate {first['lr']:g}) and "
         f"{second['test']:.2%} at 16 (rate {second['lr']:g};"
     )
+    tuned = read("deep_sigmoid")["scale"].max()
+    assert (
+        f"weights beyond that, {8 / tuned:.1f} and {16 / tuned:.1f} times as large, the network "
+        f"without BN begins to train ({first['test']:.0%} and {second['test']:.0%}, one seed)"
+    ) in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())

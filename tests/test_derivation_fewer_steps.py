@@ -11,10 +11,14 @@ from derived import (
     agrees,
     by_rule_r,
     committed_claims,
+    effect_in_words,
     judged,
     need,
     of_sweep,
     p_value,
+    points,
+    row_in_words,
+    stands,
 )
 from derived_trial import Question, differing, grid_of, play, preset, report, tuning_runs
 from scipy import stats
@@ -28,11 +32,12 @@ BOUNDS = {"η*": 1, "5η*": 1, "the better of 5η* and 30η*": 2}
 
 @dataclass(frozen=True)
 class Network:
-    """Runs of a sweep, what each arm chose, and the runs at multiples of the baseline's rate."""
+    """Runs of a sweep, BN's with its own choice, and those at multiples of the baseline's rate."""
 
     sweep: str
     runs: pd.DataFrame
     rate: float
+    own: pd.DataFrame
     at: dict[tuple[str, int], pd.DataFrame]
     reported: int
 
@@ -64,7 +69,7 @@ def network(request) -> Network:
     }
     own = report(runs, "batch", SEEDS, **of["batch"])
     beside = any(own["curve"].equals(one["curve"]) for one in at.values())
-    return Network(request.param, runs, rate, at, SEEDS * (len(at) + (not beside)))
+    return Network(request.param, runs, rate, own, at, SEEDS * (len(at) + (not beside)))
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +175,23 @@ def test_the_table_of_figure_3_is_that_of_a_second_derivation(network):
         assert row["steps to the baseline's maximum"] == steps.median()
         assert row["reached"] == np.isfinite(steps).sum()
         assert row["maximum"] == pytest.approx(runs["maximum"].mean())
+
+
+def test_what_docs_say_of_it_is_what_was_judged(network, claims):
+    stands(f"`{network.sweep}` ({len(network.runs)} runs")
+    for _, row in claims.iterrows():
+        stands(row_in_words(row))
+    none, batch = network.at["none", 1], network.own
+    stands(
+        f"Tuned, test accuracy is {none['test'].mean():.2%} without BN and "
+        f"{batch['test'].mean():.2%} with it, {effect_in_words(points(batch, none))} points"
+    )
+    for factor in (1, 5):
+        fewer = 2 ** ratios(none, network.at["batch", factor]).mean()
+        stands(f"{fewer:.1f} times fewer")
+    if network.sweep == "inception":
+        told = [
+            f"{network.at['batch', factor]['test'].mean():.2%} at {factor * network.rate:g}"
+            for factor in (1, 5)
+        ]
+        stands(f"a larger one adds accuracy, {', '.join(told)}")

@@ -87,10 +87,10 @@ def test_the_readme_has_every_primary_part_that_was_judged():
     ]
     assert listed == [["claim: primary part", "effect", "verdict"], *wanted]
     counts = PRIMARY["verdict_holm"].value_counts()
+    assert len(PRIMARY) == family()
     assert (
-        f"Of {family()} claims {len(PRIMARY)} are judged so far, with Holm's correction for all "
-        f"{family()}: {counts['supported']} supported, {counts['contradicted']} contradicted, "
-        f"{counts['inconclusive']} inconclusive."
+        f"All {family()} claims are judged, with Holm's correction: {counts['supported']} "
+        f"supported, {counts['contradicted']} contradicted, {counts['inconclusive']} inconclusive."
     ) in flat(README)
 
 
@@ -111,8 +111,13 @@ def test_results_say_of_every_primary_part_that_is_not_supported_what_would_sett
 def test_what_the_readme_says_of_them_is_what_was_judged():
     primary = PRIMARY.set_index("claim")
     lead = row_in_words(primary.loc["higher-accuracy"]).removeprefix("+")
-    assert f"by {lead.replace(' [', ' points [')}, and no faster" in flat(README)
+    speed = NEW.loc["faster-training"].set_index("part")
     assert primary.loc["faster-training", "verdict_holm"] == "inconclusive"
+    assert speed.loc["tuned, 90%", "verdict"] == "supported"
+    assert (
+        f"by {lead.replace(' [', ' points [')}; whether it gets to 95% sooner, ten seeds could not "
+        f"tell (to 90% {2 ** speed.loc['tuned, 90%', 'effect']:.1f} times as fast)"
+    ) in flat(README)
     gain = NEW.loc["large-rate-is-the-cause", "sentence"].iloc[0]
     points, interval = re.search(r"is \+([\d.]+) (\[[\d., ]+\]), n = 6, where each", gain).groups()
     assert f"gains {points} points of test accuracy {interval}" in flat(README)
@@ -183,8 +188,8 @@ def test_every_verdict_stands_in_docs_with_what_was_seen_where_it_is_not_support
 
 def test_the_tables_of_results_are_the_committed_ones():
     page = PAGES["results.md"]
-    for sweep in ("quickstart", "original"):
-        assert (TABLES / f"{sweep}_summary.md").read_text(encoding="utf-8") in page
+    for name in ("quickstart_summary", "original_summary", "inception_figure3"):
+        assert (TABLES / f"{name}.md").read_text(encoding="utf-8") in page
     report = json.loads((REFERENCE / "benchmark/benchmark.json").read_text())
     assert report["form"] == "full"
     shown = (REFERENCE / "benchmark/benchmark.md").read_text(encoding="utf-8")
@@ -195,6 +200,11 @@ def test_the_tables_of_results_are_the_committed_ones():
     assert times in page
     minutes = re.search(r"together *\| *\d+ \| *([\d.]+)", times)
     assert minutes and f"took {minutes[1]} minutes in all" in page
+    rows = reproduce.read_rows(REFERENCE / reproduce.TIMES)
+    *over, last = [
+        f"`{row['preset']}`" for row in rows if round(float(row["seconds"]) / 60, 1) > 60
+    ]
+    assert f"and {', '.join(over)} and {last} took more than the 60 minutes" in flat(page)
 
 
 def test_numbers_of_the_original_run_and_of_another_rerun():
