@@ -118,7 +118,7 @@ def test_what_docs_say_of_lrn_is_what_the_runs_say(lrn, lrn_reports, without_lrn
     gained = points(lrn_reports["batch", False], lrn_reports["none", False])
     stands(
         f"the one difference less the other is {effect_in_words(less)}",
-        f"BN itself gains nothing here, {effect_in_words(gained)} points without LRN",
+        f"no gain of BN itself could be told here, {effect_in_words(gained)} points without LRN",
     )
     epochs = lrn["config"].map(lambda one: one["trainer"]["batch_size"] * one["trainer"]["steps"])
     assert set((epochs / 47_500).round(1)) == {2.0}
@@ -194,6 +194,7 @@ def test_what_docs_say_of_larger_weights_without_bn_is_what_the_runs_say():
     )
     tuned = read("deep_sigmoid")["scale"].max()
     assert (
-        f"weights beyond that, {8 / tuned:.1f} and {16 / tuned:.1f} times as large, the network "
-        f"without BN begins to train ({first['test']:.0%} and {second['test']:.0%}, one seed)"
+        f"initial weights {8 / tuned:.1f} and {16 / tuned:.1f} times the largest of that, the "
+        f"network without BN begins to train ({first['test']:.0%} and {second['test']:.0%}, one "
+        "seed)"
     ) in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
