@@ -76,14 +76,6 @@ def of_sweep(
         )
 
 
-def need(sweep: str) -> None:
-    """Skips what asks for a sweep that the pack does not have yet."""
-    if not pq.read_table(
-        COMMITTED / "runs.parquet", columns=["sweep"], filters=[("sweep", "==", sweep)]
-    ).num_rows:
-        pytest.skip(f"{sweep} has not been run yet")
-
-
 def error_of_mean(values: pd.Series, step: float = 0) -> float:
     """Of values known to a step of a grid alone, no less than that of two roundings to it."""
     rounding = math.sqrt(step**2 / 12 + step**2 / 12) / math.sqrt(len(values))

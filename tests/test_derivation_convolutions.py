@@ -8,7 +8,6 @@ from derived import (
     committed_claims,
     effect_in_words,
     interval,
-    need,
     of_sweep,
     points,
     row_in_words,
@@ -25,7 +24,6 @@ LRN_PARTS = {"with BN": "batch", "without BN": "none"}
 
 
 def read(sweep: str) -> pd.DataFrame:
-    need(sweep)
     return pd.DataFrame([row for _, row in of_sweep(sweep, [])])
 
 
@@ -172,7 +170,6 @@ def test_saturating_nonlinearities_are_those_of_a_second_derivation(sigmoid_repo
 
 @pytest.mark.parametrize("sweep", ["lrn", "deep_sigmoid"])
 def test_the_primary_verdict_after_holm_is_that_of_a_second_derivation(claims, sweep):
-    need(sweep)
     assert len(check_holm(claims, sweep)) == 1
 
 

@@ -13,7 +13,6 @@ from derived import (
     committed_claims,
     effect_in_words,
     judged,
-    need,
     of_sweep,
     p_value,
     points,
@@ -54,7 +53,6 @@ def read(sweep: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module", params=["deep", "inception"])
 def network(request) -> Network:
-    need(request.param)
     runs, grid = read(request.param), grid_of(request.param)
     finalists = FINALISTS.get(request.param, 0)
     asked = {arm: Question(arm, halving=True, finalists=finalists) for arm in ("none", "batch")}
